@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EROFSKIT_BUILD_H
+#define EROFSKIT_BUILD_H
+
+/**
+ * @file build.h
+ * Make an EROFS image. Same tree, options and codec versions give the same
+ * bytes, whatever the number of workers.
+ */
+
+#include <erofskit/status.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum ek_uuid_mode {
+	EK_UUID_CONTENT = 0, /**< version 8, from a digest over the image */
+	EK_UUID_GIVEN,
+	EK_UUID_CLEAR,  /**< all zero */
+	EK_UUID_RANDOM, /**< version 4 */
+};
+
+enum ek_time_mode {
+	EK_TIME_KEEP = 0,    /**< each inode's own; build time = newest */
+	EK_TIME_ALL,         /**< every inode and the superblock: fixed_time */
+	EK_TIME_SUPERBLOCK,  /**< superblock only: fixed_time */
+	EK_TIME_CLAMP,       /**< newer times become fixed_time; superblock */
+};
+
+enum ek_inode_form {
+	EK_INODE_AUTO = 0,
+	EK_INODE_COMPACT,
+	EK_INODE_EXTENDED,
+};
+
+/** Set size to sizeof(struct ek_build_options), zero the rest: defaults. */
+struct ek_build_options {
+	size_t size;
+	/** Bytes, power of two, 512 to 4096; 0: 4096. */
+	uint32_t block_size;
+	/** Name of an encoder ("lz4", "lz4hc"); NULL: no compression. */
+	const char *codec;
+	/** Level, or INT32_MIN (EK_LEVEL_DEFAULT) for the codec's default. */
+	int32_t level;
+	/** Largest pcluster in bytes, multiple of block_size; 0: one block. */
+	uint32_t max_pcluster;
+	enum ek_uuid_mode uuid_mode;
+	uint8_t uuid[16];
+	/** At most 15 bytes; NULL: none. */
+	const char *label;
+	enum ek_time_mode time_mode;
+	int64_t fixed_time;
+	enum ek_inode_form inode_form;
+	bool no_inline_data; /**< regular files only */
+	bool no_checksum;
+	bool ignore_mtime; /**< every mtime becomes the build time */
+	/** Owners: force (when have_*), then add the offset. */
+	bool force_uid, force_gid;
+	uint32_t uid, gid;
+	int64_t uid_offset, gid_offset;
+	/**
+	 * An attribute used by more inodes than this becomes shared; 0 shares
+	 * all, negative drops all attributes. EK_XATTR_SHARE_DEFAULT: 2.
+	 */
+	int32_t xattr_share;
+	/** Worker threads; 0: the CPUs that the process may use. */
+	uint32_t workers;
+	/** Non-zero from another thread or a signal handler stops it. */
+	const volatile int *cancel;
+	/** Called now and then from the building thread; may be NULL. */
+	void (*progress)(void *arg, const char *path, uint64_t done_bytes,
+			 uint64_t total_bytes);
+	void *progress_arg;
+	/**
+	 * Non-NULL: called for each node in path order with the SHA-256 of
+	 * regular files while building (the source of a manifest).
+	 */
+	struct ek_manifest_sink *manifest;
+};
+
+#define EK_LEVEL_DEFAULT       INT32_MIN
+#define EK_XATTR_SHARE_DEFAULT 2
+
+/** What a build did. */
+struct ek_build_stats {
+	uint64_t files;   /**< inodes of each type */
+	uint64_t directories, symlinks, others;
+	uint64_t inodes;      /**< all of them */
+	uint64_t bytes_in;    /**< sum of sizes of regular files */
+	uint64_t bytes_out;   /**< size of the image */
+	uint64_t blocks;      /**< image size in blocks */
+	uint64_t meta_blocks; /**< of them metadata */
+	uint64_t deduplicated_bytes;
+	uint64_t codec_bytes_in;
+	uint8_t uuid[16];
+	int64_t build_time;
+	uint32_t block_size;
+	/** Oldest kernel that mounts it, e.g. "5.4"; static text. */
+	const char *oldest_kernel;
+	/** Nanoseconds: walk, data (read, encode, write), metadata. */
+	uint64_t ns_walk, ns_data, ns_meta;
+};
+
+struct ek_tree_source;
+struct ek_sink;
+
+/** Build from directory @p path: options of the walk. */
+struct ek_walk_options {
+	size_t size;
+	const char *const *exclude_paths;
+	size_t n_exclude_paths;
+	const char *const *exclude_regexes;
+	size_t n_exclude_regexes;
+	bool hard_dereference;
+};
+
+/**
+ * Build an image of directory @p dir into the open descriptor @p fd (readable
+ * and writable; regular file or block device), named @p name in errors. A file
+ * with @p fd's identity inside the tree is left out. On failure the contents of
+ * @p fd are undefined: write to a temporary file (outfile.h).
+ */
+ek_status ek_build_directory(const char *dir, const struct ek_walk_options *walk,
+			     const struct ek_build_options *options, int fd,
+			     const char *name, struct ek_build_stats *stats,
+			     struct ek_err *err);
+
+/** Check options alone; EK_INVALID names the wrong one. */
+ek_status ek_build_check_options(const struct ek_build_options *options,
+				 struct ek_err *err);
+
+/**
+ * Versions of the encoders of this build, e.g. "lz4 1.9.4"; @p i from 0 on,
+ * NULL at the end. @p name gets the name that `codec` takes.
+ */
+const char *ek_build_codec(size_t i, const char **name);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EK_CODEC_CODEC_H
+#define EK_CODEC_CODEC_H
+
+/*
+ * One vtable for all codecs, one file a codec. A context belongs to one thread
+ * at a time; contexts are made once per worker and used for many streams: no
+ * allocation while coding.
+ */
+
+#include <erofskit/status.h>
+#include "base/bytes.h"
+
+/* Numbers of the algorithms as on disk. */
+enum ek_algorithm {
+	EK_ALG_LZ4 = 0,
+	EK_ALG_LZMA = 1,
+	EK_ALG_DEFLATE = 2,
+	EK_ALG_ZSTD = 3,
+	EK_ALG_COUNT
+};
+
+struct ek_decoder;
+struct ek_encoder;
+
+struct ek_decoder_params {
+	/* Dictionary size of the LZMA config blob, in bytes. */
+	uint32_t lzma_dict_size;
+	/* Largest window (log2) of the ZSTD config blob. */
+	uint8_t zstd_window_log;
+	/* 0 decodes right-justified streams (LZ4_0PADDING); always so now. */
+};
+
+/* EK_UNSUPPORTED when this build cannot decode @algorithm. */
+ek_status ek_decoder_new(enum ek_algorithm algorithm,
+			 const struct ek_decoder_params *params,
+			 struct ek_decoder **dec, struct ek_err *err);
+void ek_decoder_free(struct ek_decoder *dec);
+
+/*
+ * Decode @n_in bytes (leading zeros already skipped, see
+ * ek_skip_padding()) to exactly @n_out bytes. @partial: the stream may hold
+ * more than that; otherwise it must end there. EK_CORRUPT else.
+ */
+ek_status ek_decode(struct ek_decoder *dec, const uint8_t *in, size_t n_in,
+		    uint8_t *out, size_t n_out, bool partial,
+		    struct ek_err *err);
+
+/*
+ * Position of the first non-zero byte of @in, looking at @max bytes only;
+ * EK_CORRUPT when all of them are zero.
+ */
+ek_status ek_skip_padding(const uint8_t *in, size_t n_in, size_t max,
+			  size_t *skip, struct ek_err *err);
+
+/* Static facts of an encoder by its -z name. */
+struct ek_codec_info {
+	const char *name; /* "lz4", "lz4hc", ... as -z takes it */
+	enum ek_algorithm algorithm;
+	int min_level, max_level, default_level; /* min > max: takes none */
+	uint32_t max_dict_size; /* 0: takes no dictsize= */
+	/* Version text of the library behind it, e.g. "lz4 1.9.4". */
+	const char *(*version)(void);
+};
+
+/* Encoder by name; NULL when there is none of that name. */
+const struct ek_codec_info *ek_codec_find(const char *name);
+
+/* All encoders, in order of the table; *@n is their number. */
+const struct ek_codec_info *ek_codec_list(size_t *n);
+
+struct ek_encoder_params {
+	int level;
+	uint32_t dict_size; /* 0: the codec's default for max_out */
+	size_t max_out;     /* largest pcluster in bytes */
+};
+
+ek_status ek_encoder_new(const struct ek_codec_info *info,
+			 const struct ek_encoder_params *params,
+			 struct ek_encoder **enc, struct ek_err *err);
+void ek_encoder_free(struct ek_encoder *enc);
+
+/*
+ * Fixed output: encode the longest possible beginning of @in into at most
+ * @n_out bytes. On return *@n_in is how much was taken (0: nothing fits) and
+ * *@n_used the bytes written at the beginning of @out. Deterministic: equal
+ * input, parameters and library version give equal bytes, whatever was coded
+ * before with @enc.
+ */
+ek_status ek_encode_fill(struct ek_encoder *enc, const uint8_t *in,
+			 size_t *n_in, uint8_t *out, size_t n_out,
+			 size_t *n_used, struct ek_err *err);
+
+#endif

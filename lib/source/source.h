@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EK_SOURCE_SOURCE_H
+#define EK_SOURCE_SOURCE_H
+
+/*
+ * Where trees come from: a filled ek_tree plus a way to read the data of its
+ * regular files. Files may be open and read by several threads at once, each
+ * with its own ek_file.
+ */
+
+#include "tree/tree.h"
+
+struct ek_file; /* an open regular file of a source */
+
+struct ek_tree_source;
+
+struct ek_tree_source_ops {
+	/* Open the data of @inode (its ->data is ours). Names the path. */
+	ek_status (*open)(struct ek_tree_source *src,
+			  const struct ek_tree_inode *inode,
+			  struct ek_file **file, struct ek_err *err);
+	/*
+	 * Read exactly @n bytes at @offset. Reading beyond the recorded size
+	 * is the caller's bug; a file that became shorter is EK_CHANGED.
+	 */
+	ek_status (*read)(struct ek_file *file, uint64_t offset, void *to,
+			  size_t n, struct ek_err *err);
+	/*
+	 * Close after all has been read. EK_CHANGED when the file's size or
+	 * mtime or ctime is not what the walk saw. Frees @file always.
+	 */
+	ek_status (*close)(struct ek_file *file, struct ek_err *err);
+	void (*free)(struct ek_tree_source *src);
+};
+
+struct ek_tree_source {
+	const struct ek_tree_source_ops *ops;
+	struct ek_tree *tree; /* owned; sealed */
+};
+
+void ek_tree_source_free(struct ek_tree_source *src);
+
+struct ek_directory_options {
+	/* Path prefixes relative to the root to leave out, "a/b". */
+	const char *const *exclude_paths;
+	size_t n_exclude_paths;
+	/* POSIX extended expressions matched against the relative path. */
+	const char *const *exclude_regexes;
+	size_t n_exclude_regexes;
+	int hard_dereference; /* each link becomes a file of its own */
+	int no_xattrs;
+	/*
+	 * Left out wherever it is met (the output inside the source): device
+	 * and inode numbers; skip_dev 0 with skip_ino 0: none.
+	 */
+	uint64_t skip_dev, skip_ino;
+	unsigned workers;
+	/* Checked between directories; non-zero stops with EK_CANCELLED. */
+	const volatile int *cancel;
+};
+
+/* The tree beneath directory @path, with every attribute. */
+ek_status ek_source_directory(const char *path,
+			      const struct ek_directory_options *options,
+			      struct ek_tree_source **src, struct ek_err *err);
+
+#endif
