@@ -34,12 +34,12 @@ struct ek_tree_inode {
 	int64_t mtime;
 	uint32_t mtime_nsec;
 	uint32_t rdev_major, rdev_minor;
-	uint64_t size;       /* regular files; symlinks: length of target */
-	const char *target;  /* symlinks: NUL-terminated */
+	uint64_t size;	    /* regular files; symlinks: length of target */
+	const char *target; /* symlinks: NUL-terminated */
 	const struct ek_tree_xattr *const *xattrs; /* sorted by name */
 	uint32_t n_xattrs;
 	uint32_t index; /* dense number, order of ek_tree_seal()'s list */
-	struct ek_tree_node *first; /* first node in path order */
+	struct ek_tree_node *first; /* first node, order of the list below */
 	/* The source's own handle to the data of a regular file. */
 	void *data;
 	/* The build's own record of this inode. */
@@ -71,6 +71,8 @@ struct ek_tree {
 #define EK_TREE_TARGET_MAX 4095u
 #define EK_TREE_XATTR_MAX  65535u
 #define EK_TREE_DEPTH_MAX  4096u
+/* Names in one directory, and inodes: on-disk numbers have 32 bits. */
+#define EK_TREE_INODES_MAX 0xfffffff0u
 
 ek_status ek_tree_new(struct ek_tree **tree, struct ek_err *err);
 void ek_tree_free(struct ek_tree *tree);
@@ -89,19 +91,31 @@ ek_status ek_tree_add(struct ek_tree *tree, struct ek_tree_node *parent,
 		      struct ek_tree_inode *inode, struct ek_tree_node **node,
 		      struct ek_err *err);
 
-/* Intern one attribute: equal (name, value) pairs give the same pointer. */
+/*
+ * Intern one attribute: equal (name, value) pairs give the same pointer. The
+ * name has 1 to 255 bytes after its namespace's dot; EK_LIMIT when the name is
+ * longer than 255 bytes in all or the value than EK_TREE_XATTR_MAX.
+ */
 ek_status ek_tree_xattr(struct ek_tree *tree, const char *name,
 			const void *value, size_t value_len,
 			const struct ek_tree_xattr **xattr, struct ek_err *err);
 
-/* Sort @n attributes by name and give them to @inode. */
+/*
+ * Sort @n attributes by name (@xattrs itself is sorted) and give them to
+ * @inode, replacing those it has. EK_EXISTS when two have the same name.
+ */
 ek_status ek_tree_set_xattrs(struct ek_tree *tree, struct ek_tree_inode *inode,
 			     const struct ek_tree_xattr **xattrs, size_t n,
 			     struct ek_err *err);
 
 /*
- * Sort all directories, count links (directories: 2 + subdirectories), number
- * the inodes, find duplicates (EK_EXISTS names the path).
+ * Sort all directories, count links (directories: 2 + subdirectories; others:
+ * nodes in the tree), number the inodes, find duplicates (EK_EXISTS names the
+ * path). EK_LIMIT when a directory is deeper than EK_TREE_DEPTH_MAX.
+ *
+ * Order of inodes: the root, then directory by directory in the order in which
+ * they are listed, each with its children by name. It depends on names alone,
+ * not on the order of adding.
  */
 ek_status ek_tree_seal(struct ek_tree *tree, struct ek_err *err);
 
