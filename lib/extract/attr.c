@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "extract/attr.h"
+#include "base/try.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+/* umask(2) can only be read by setting it, which other threads would see. */
+static mode_t current_umask(void)
+{
+	char line[4096];
+	const char *at;
+	ssize_t n;
+	int fd;
+
+	fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 022;
+	n = read(fd, line, sizeof(line) - 1);
+	close(fd);
+	line[n > 0 ? n : 0] = '\0';
+	at = strstr(line, "\nUmask:");
+	return at ? (mode_t)strtoul(at + 7, NULL, 8) & 0777 : 022;
+}
+
+static bool wanted(enum ek_preserve preserve, bool by_default)
+{
+	return preserve == EK_PRESERVE_DEFAULT ? by_default :
+						 preserve == EK_PRESERVE_YES;
+}
+
+void ek_attr_policy_init(struct ek_attr_policy *policy,
+			 const struct ek_extract_options *options)
+{
+	policy->root = geteuid() == 0;
+	policy->owner = wanted(options->owner, policy->root);
+	policy->xattrs = !options->no_xattrs;
+	policy->mode_mask = 0777 & ~(uint32_t)current_umask();
+	if (wanted(options->perms, policy->root))
+		policy->mode_mask = 07777;
+	/* Set-id bits are meant for the file's owner, not for the caller. */
+	if (!policy->owner)
+		policy->mode_mask &= ~(uint32_t)(S_ISUID | S_ISGID);
+}
+
+struct apply {
+	const struct ek_attr_policy *policy;
+	int fd;
+	const char *proc; /* path of an O_PATH descriptor, else NULL */
+	unsigned *skipped;
+};
+
+static ek_status set_xattr(void *arg, const struct ek_xattr *xattr,
+			   struct ek_err *err)
+{
+	struct apply *a = arg;
+	int r;
+
+	if (a->proc)
+		r = setxattr(a->proc, xattr->name, xattr->value,
+			     xattr->value_len, 0);
+	else
+		r = fsetxattr(a->fd, xattr->name, xattr->value,
+			      xattr->value_len, 0);
+	if (r == 0)
+		return EK_OK;
+	/* Without root some kinds are refused: that is no damage. */
+	if (errno == EPERM && !a->policy->root) {
+		*a->skipped |= EK_ATTR_SKIPPED_XATTR;
+		return EK_OK;
+	}
+	return ek_fail_sys(err, errno, "cannot set attribute %s",
+			   xattr->name);
+}
+
+static ek_status set_times(const struct apply *a, const struct ek_node *node,
+			   struct ek_err *err)
+{
+	struct timespec at[2];
+	int r;
+
+	at[0].tv_sec = (time_t)node->mtime;
+	at[0].tv_nsec = (long)node->mtime_nsec;
+	if ((int64_t)at[0].tv_sec != node->mtime)
+		return ek_fail(err, EK_LIMIT,
+			       "the time is beyond what this host can set");
+	at[1] = at[0];
+	r = a->proc ? utimensat(AT_FDCWD, a->proc, at, 0) :
+		      futimens(a->fd, at);
+	if (r != 0)
+		return ek_fail_sys(err, errno, "cannot set times");
+	return EK_OK;
+}
+
+ek_status ek_attr_apply(struct ek_image *image,
+			const struct ek_attr_policy *policy,
+			const struct ek_node *node, int fd, bool opened_path,
+			unsigned *skipped, struct ek_err *err)
+{
+	char proc[32];
+	struct apply a = { policy, fd, NULL, skipped };
+	mode_t mode = node->mode & policy->mode_mask;
+
+	*skipped = 0;
+	if (opened_path) {
+		snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+		a.proc = proc;
+	}
+	if (policy->owner &&
+	    fchownat(fd, "", node->uid, node->gid, AT_EMPTY_PATH) != 0) {
+		if (errno != EPERM || policy->root)
+			return ek_fail_sys(err, errno,
+					   "cannot set the owner");
+		*skipped |= EK_ATTR_SKIPPED_OWNER;
+	}
+	if (policy->xattrs && node->xattr_size)
+		EK_TRY(ek_image_xattrs(image, node, set_xattr, &a, err));
+	/* Symlinks have no permissions of their own. */
+	if (!S_ISLNK(node->mode) &&
+	    (opened_path ? chmod(proc, mode) : fchmod(fd, mode)) != 0)
+		return ek_fail_sys(err, errno, "cannot set permissions");
+	return set_times(&a, node, err);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "extract/place.h"
+#include "base/bytes.h"
+#include "base/try.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* A piece of a path for one system call; PATH_MAX counts its NUL. */
+#define PIECE_MAX 4000
+
+static int open_beneath(int dir, const char *path, uint64_t flags)
+{
+	struct open_how how = {
+		.flags = flags | O_CLOEXEC | O_NOFOLLOW,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+			   RESOLVE_NO_MAGICLINKS,
+	};
+	long fd;
+
+	do {
+		fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
+	} while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+	return (int)fd;
+}
+
+ek_status ek_place_open_dir(int root, const char *path, int *fd,
+			    struct ek_err *err)
+{
+	const uint64_t flags = O_RDONLY | O_DIRECTORY;
+	char piece[PIECE_MAX + 1];
+	int at = root, next;
+
+	do {
+		size_t n = strlen(path);
+
+		if (n > PIECE_MAX) {
+			/* Names have at most 255 bytes: there is a slash. */
+			for (n = PIECE_MAX; n && path[n] != '/'; n--)
+				;
+		}
+		memcpy(piece, n ? path : ".", n ? n : 1);
+		piece[n ? n : 1] = '\0';
+		next = open_beneath(at, piece, flags);
+		if (at != root) {
+			int saved = errno;
+
+			close(at);
+			errno = saved;
+		}
+		if (next < 0)
+			return ek_fail_sys(err, errno,
+					   "cannot open the directory");
+		at = next;
+		path += n;
+		while (*path == '/')
+			path++;
+	} while (*path);
+	*fd = at;
+	return EK_OK;
+}
+
+/*
+ * After a call failed with EEXIST: take away what is there, so that it can be
+ * tried again. Directories are never taken away.
+ */
+static ek_status make_room(int dir, const char *name, bool overwrite,
+			   struct ek_err *err)
+{
+	if (!overwrite)
+		return ek_fail(err, EK_EXISTS, "exists already");
+	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
+		return EK_OK;
+	if (errno == EISDIR || errno == EPERM) {
+		struct stat st;
+
+		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISDIR(st.st_mode))
+			return ek_fail(err, EK_EXISTS,
+				       "a directory is in the way");
+		errno = EPERM;
+	}
+	return ek_fail_sys(err, errno, "cannot replace");
+}
+
+ek_status ek_place_mkdir(int dir, const char *name, bool overwrite,
+			 struct ek_err *err)
+{
+	struct stat st;
+
+	if (mkdirat(dir, name, 0700) == 0)
+		return EK_OK;
+	if (errno != EEXIST)
+		return ek_fail_sys(err, errno, "cannot make the directory");
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISDIR(st.st_mode))
+		return EK_OK;
+	EK_TRY(make_room(dir, name, overwrite, err));
+	if (mkdirat(dir, name, 0700) != 0)
+		return ek_fail_sys(err, errno, "cannot make the directory");
+	return EK_OK;
+}
+
+ek_status ek_place_create(int dir, const char *name, bool overwrite, int *fd,
+			  struct ek_err *err)
+{
+	const int flags =
+		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+
+	*fd = openat(dir, name, flags, 0600);
+	if (*fd < 0 && errno == EEXIST) {
+		EK_TRY(make_room(dir, name, overwrite, err));
+		*fd = openat(dir, name, flags, 0600);
+	}
+	if (*fd < 0)
+		return ek_fail_sys(err, errno, "cannot make the file");
+	return EK_OK;
+}
+
+static int make_special(int dir, const char *name, const struct ek_node *node,
+			const char *target)
+{
+	if (S_ISLNK(node->mode))
+		return symlinkat(target, dir, name);
+	return mknodat(dir, name, (node->mode & S_IFMT) | 0600,
+		       makedev(node->rdev_major, node->rdev_minor));
+}
+
+ek_status ek_place_special(int dir, const char *name, bool overwrite,
+			   const struct ek_node *node, const char *target,
+			   int *fd, struct ek_err *err)
+{
+	struct stat st;
+
+	if (make_special(dir, name, node, target) != 0) {
+		if (errno != EEXIST)
+			return ek_fail_sys(err, errno, "cannot make it");
+		EK_TRY(make_room(dir, name, overwrite, err));
+		if (make_special(dir, name, node, target) != 0)
+			return ek_fail_sys(err, errno, "cannot make it");
+	}
+	*fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (*fd < 0)
+		return ek_fail_sys(err, errno, "cannot open what was made");
+	/* Someone else may write to the directory: attributes are for ours. */
+	if (fstat(*fd, &st) == 0 &&
+	    (st.st_mode & S_IFMT) == (node->mode & S_IFMT))
+		return EK_OK;
+	close(*fd);
+	return ek_fail(err, EK_CHANGED, "was replaced by another file");
+}
+
+ek_status ek_place_link(int olddir, const char *old, int dir, const char *name,
+			bool overwrite, struct ek_err *err)
+{
+	if (linkat(olddir, old, dir, name, 0) == 0)
+		return EK_OK;
+	if (errno == EEXIST) {
+		EK_TRY(make_room(dir, name, overwrite, err));
+		if (linkat(olddir, old, dir, name, 0) == 0)
+			return EK_OK;
+	}
+	return ek_fail_sys(err, errno, "cannot link");
+}
