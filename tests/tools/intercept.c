@@ -57,19 +57,19 @@ static int answer(int fd, int event_fd)
 	return 0;
 }
 
-/* Serve events until the first of another process than our command's. */
+/*
+ * Serve the first event. Others that wait meanwhile are let through by the
+ * kernel when the group is closed.
+ */
 static int serve(int fd, char **command)
 {
-	char room[4096] __attribute__((aligned(8)));
-	struct fanotify_event_metadata *event = (void *)room;
 	struct pollfd wait = {.fd = fd, .events = POLLIN};
-	ssize_t got;
+	struct fanotify_event_metadata event;
 	int status;
 
 	if (poll(&wait, 1, PATIENCE_MS) != 1)
 		return 3;
-	got = read(fd, room, sizeof(room));
-	if (got < (ssize_t)sizeof(*event))
+	if (read(fd, &event, sizeof(event)) != sizeof(event))
 		return complain("read");
 	/*
 	 * The mark must go first: the command itself may open the file, and
@@ -78,11 +78,8 @@ static int serve(int fd, char **command)
 	if (fanotify_mark(fd, FAN_MARK_FLUSH, 0, AT_FDCWD, NULL) != 0)
 		return complain("unmark");
 	status = run(command);
-	while (FAN_EVENT_OK(event, got)) {
-		if (answer(fd, event->fd) != 0)
-			status = 1;
-		event = FAN_EVENT_NEXT(event, got);
-	}
+	if (answer(fd, event.fd) != 0)
+		return 1;
 	return status;
 }
 
