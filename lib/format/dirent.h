@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct ek_dirent {
+struct ek_dent {
 	uint64_t nid;
 	const uint8_t *name; /* not NUL-terminated; a view into the block */
 	uint16_t namelen;    /* 1..255 */
@@ -43,7 +43,7 @@ ek_status ek_dirblock_open(const uint8_t *p, size_t len, struct ek_dirblock *b,
  * still be asked for.
  */
 ek_status ek_dirblock_get(const struct ek_dirblock *b, uint32_t i,
-			  struct ek_dirent *d, struct ek_err *err);
+			  struct ek_dent *d, struct ek_err *err);
 
 /*
  * Binary search of @name as kernels do; EK_NOTFOUND when it is not there
@@ -52,7 +52,7 @@ ek_status ek_dirblock_get(const struct ek_dirblock *b, uint32_t i,
  * NULL.
  */
 ek_status ek_dirblock_find(const struct ek_dirblock *b, const uint8_t *name,
-			   size_t namelen, struct ek_dirent *d, int *side,
+			   size_t namelen, struct ek_dent *d, int *side,
 			   struct ek_err *err);
 
 /*
@@ -78,7 +78,7 @@ static inline bool ek_dirblock_fits(uint32_t used, uint32_t namelen,
  * How many of the next @n entries go in one block, and in @used the bytes
  * that they take. At least 1 when @n is, since any name fits any block.
  */
-size_t ek_dirblock_take(const struct ek_dirent *ents, size_t n, uint32_t bs,
+size_t ek_dirblock_take(const struct ek_dent *ents, size_t n, uint32_t bs,
 			uint32_t *used);
 
 /*
@@ -86,8 +86,8 @@ size_t ek_dirblock_take(const struct ek_dirent *ents, size_t n, uint32_t bs,
  * bytes; what follows the last name is zeroed.
  * EK_INVALID: they do not fit, a name is bad, or the order is not strict.
  */
-ek_status ek_dirblock_encode(const struct ek_dirent *ents, size_t n,
-			     uint8_t *out, uint32_t bs, struct ek_err *err);
+ek_status ek_dirblock_encode(const struct ek_dent *ents, size_t n, uint8_t *out,
+			     uint32_t bs, struct ek_err *err);
 
 /* EK_FT_* of a mode's file type; EK_FT_UNKNOWN for none. */
 uint8_t ek_ftype_of_mode(uint16_t mode);
