@@ -35,12 +35,14 @@ struct ek_source {
 	const struct ek_source_ops *ops;
 	/** Bytes that can be read, fixed for the life of the source. */
 	uint64_t size;
+	/** What errors call it, as long as the source lives; NULL: nothing. */
+	const char *name;
 };
 
 /**
  * Read exactly @p n bytes at byte @p offset into @p to. EK_CORRUPT when the
  * range is not inside the source (a truncated image), EK_IO when reading
- * fails. Any thread.
+ * fails, EK_CHANGED when a file became shorter. Any thread.
  */
 ek_status ek_source_read(struct ek_source *src, uint64_t offset, void *to,
 			 size_t n, struct ek_err *err);

@@ -46,8 +46,8 @@ bool ek_idmap_find(const struct ek_idmap *map, uint64_t key, uint32_t *value)
 
 static ek_status grow(struct ek_idmap *map, struct ek_err *err)
 {
-	struct ek_idmap bigger = { .n = map->n,
-				   .cap = map->cap ? map->cap * 2 : 64 };
+	struct ek_idmap bigger = {.n = map->n,
+				  .cap = map->cap ? map->cap * 2 : 64};
 	size_t i;
 
 	if (bigger.cap < map->cap)
@@ -84,5 +84,5 @@ ek_status ek_idmap_add(struct ek_idmap *map, uint64_t key, uint32_t value,
 void ek_idmap_free(struct ek_idmap *map)
 {
 	free(map->slots);
-	*map = (struct ek_idmap){ 0 };
+	*map = (struct ek_idmap){0};
 }

@@ -8,6 +8,17 @@
 #include <stdio.h>
 #include <string.h>
 
+/*
+ * Names in the text come from hostile images: no control character may reach
+ * a terminal or break the line.
+ */
+static void one_line(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = '?';
+}
+
 static void fill(struct ek_err *err, ek_status status, int sys, const char *fmt,
 		 va_list ap)
 {
@@ -18,6 +29,7 @@ static void fill(struct ek_err *err, ek_status status, int sys, const char *fmt,
 	err->status = status;
 	err->sys = sys;
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	one_line(err->text);
 	if (!sys)
 		return;
 	n = strlen(err->text);
@@ -65,6 +77,7 @@ ek_status ek_err_prefix(struct ek_err *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
+	one_line(err->text);
 	n = strlen(err->text);
 	snprintf(err->text + n, sizeof(err->text) - n, ": %s", old);
 	return err->status;
@@ -73,9 +86,9 @@ ek_status ek_err_prefix(struct ek_err *err, const char *fmt, ...)
 const char *ek_status_name(ek_status status)
 {
 	static const char *const names[] = {
-		"ok",	     "io",	    "corrupt", "unsupported",
-		"invalid",   "no-memory",   "not-found", "limit",
-		"cancelled", "changed",	    "exists",  "differs",
+		"ok",	     "io",	  "corrupt",   "unsupported",
+		"invalid",   "no-memory", "not-found", "limit",
+		"cancelled", "changed",	  "exists",    "differs",
 	};
 	unsigned i = (unsigned)-status;
 
