@@ -78,7 +78,7 @@ static ek_status name_range(const struct ek_dirblock *b, uint32_t i,
 }
 
 ek_status ek_dirblock_get(const struct ek_dirblock *b, uint32_t i,
-			  struct ek_dirent *d, struct ek_err *err)
+			  struct ek_dent *d, struct ek_err *err)
 {
 	const uint8_t *e;
 	uint32_t from, to;
@@ -101,7 +101,7 @@ ek_status ek_dirblock_get(const struct ek_dirblock *b, uint32_t i,
 }
 
 ek_status ek_dirblock_find(const struct ek_dirblock *b, const uint8_t *name,
-			   size_t namelen, struct ek_dirent *d, int *side,
+			   size_t namelen, struct ek_dent *d, int *side,
 			   struct ek_err *err)
 {
 	uint32_t lo = 0, hi = b->count;
@@ -133,7 +133,7 @@ bool ek_dirblock_padding_zero(const struct ek_dirblock *b)
 	return ek_all_zero(b->p + to, b->len - to);
 }
 
-size_t ek_dirblock_take(const struct ek_dirent *ents, size_t n, uint32_t bs,
+size_t ek_dirblock_take(const struct ek_dent *ents, size_t n, uint32_t bs,
 			uint32_t *used)
 {
 	uint32_t sum = 0;
@@ -148,8 +148,8 @@ size_t ek_dirblock_take(const struct ek_dirent *ents, size_t n, uint32_t bs,
 	return i;
 }
 
-ek_status ek_dirblock_encode(const struct ek_dirent *ents, size_t n,
-			     uint8_t *out, uint32_t bs, struct ek_err *err)
+ek_status ek_dirblock_encode(const struct ek_dent *ents, size_t n, uint8_t *out,
+			     uint32_t bs, struct ek_err *err)
 {
 	uint32_t used, off;
 
@@ -160,7 +160,7 @@ ek_status ek_dirblock_encode(const struct ek_dirent *ents, size_t n,
 	off = (uint32_t)n * EK_DIRENT_SIZE;
 	memset(out + used, 0, bs - used);
 	for (size_t i = 0; i < n; i++) {
-		const struct ek_dirent *d = &ents[i];
+		const struct ek_dent *d = &ents[i];
 		uint8_t *e = out + i * EK_DIRENT_SIZE;
 
 		if (!ek_name_ok(d->name, d->namelen))
