@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "source/directory.h"
+
+#include "base/try.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Files beyond this get a hint that reads come in order. */
+#define READAHEAD_FROM (256u << 10)
+
+struct directory {
+	struct ek_tree_source base;
+	struct ek_root root;
+};
+
+struct ek_file {
+	const struct directory *dir;
+	const struct ek_tree_inode *inode;
+	int fd;
+};
+
+static ek_status fail_file(const struct directory *dir,
+			   const struct ek_tree_inode *inode, int sys,
+			   const char *words, struct ek_err *err)
+{
+	char *path EK_AUTO_FREE = ek_tree_path(inode->first);
+
+	return ek_root_fail(&dir->root, path ? path + 1 : "", "", sys, words,
+			    err);
+}
+
+static ek_status changed(const struct ek_file *file, const char *words,
+			 struct ek_err *err)
+{
+	char *path EK_AUTO_FREE = ek_tree_path(file->inode->first);
+
+	return ek_fail(err, EK_CHANGED, "%s%s: %s", file->dir->root.path,
+		       path ? path : "", words);
+}
+
+static ek_status dir_open(struct ek_tree_source *src,
+			  const struct ek_tree_inode *inode,
+			  struct ek_file **file, struct ek_err *err)
+{
+	const struct directory *dir = (struct directory *)src;
+	char *path EK_AUTO_FREE = ek_tree_path(inode->first);
+	struct ek_file *f = malloc(sizeof(*f));
+
+	if (!path || !f) {
+		free(f);
+		return ek_fail(err, EK_NOMEM, "no memory to open a file");
+	}
+	f->dir = dir;
+	f->inode = inode;
+	/* Not to wait for a writer if it has become a FIFO. */
+	f->fd = ek_root_at(&dir->root, path + 1,
+			   O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (f->fd < 0) {
+		int sys = errno;
+
+		free(f);
+		return fail_file(dir, inode, sys, "cannot open the file", err);
+	}
+	if (inode->size > READAHEAD_FROM)
+		(void)posix_fadvise(f->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	*file = f;
+	return EK_OK;
+}
+
+static ek_status dir_read(struct ek_file *file, uint64_t offset, void *to,
+			  size_t n, struct ek_err *err)
+{
+	uint8_t *p = to;
+
+	EK_BUG_ON(offset > file->inode->size || n > file->inode->size - offset);
+	while (n > 0) {
+		ssize_t got = pread(file->fd, p, n, (off_t)offset);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return fail_file(file->dir, file->inode, errno,
+					 "cannot read", err);
+		if (got == 0)
+			return changed(file, "became shorter while it was read",
+				       err);
+		p += got;
+		offset += (uint64_t)got;
+		n -= (size_t)got;
+	}
+	return EK_OK;
+}
+
+static bool same(const struct ek_tree_inode *inode, const struct statx *st)
+{
+	const struct ek_dir_data *data = inode->data;
+
+	return st->stx_size == inode->size &&
+	       st->stx_mtime.tv_sec == inode->mtime &&
+	       st->stx_mtime.tv_nsec == inode->mtime_nsec &&
+	       st->stx_ctime.tv_sec == data->ctime &&
+	       st->stx_ctime.tv_nsec == data->ctime_nsec;
+}
+
+static ek_status dir_close(struct ek_file *file, struct ek_err *err)
+{
+	ek_status s = EK_OK;
+	struct statx st;
+
+	if (statx(file->fd, "", AT_EMPTY_PATH,
+		  STATX_SIZE | STATX_MTIME | STATX_CTIME, &st) < 0)
+		s = fail_file(file->dir, file->inode, errno,
+			      "cannot look at it again", err);
+	else if (!same(file->inode, &st))
+		s = changed(file, "changed while it was read", err);
+	close(file->fd);
+	free(file);
+	return s;
+}
+
+static void dir_free(struct ek_tree_source *src)
+{
+	struct directory *dir = (struct directory *)src;
+
+	ek_tree_free(dir->base.tree);
+	ek_root_close(&dir->root);
+	free(dir);
+}
+
+static const struct ek_tree_source_ops dir_ops = {
+	.open = dir_open,
+	.read = dir_read,
+	.close = dir_close,
+	.free = dir_free,
+};
+
+ek_status ek_source_directory(const char *path,
+			      const struct ek_directory_options *options,
+			      struct ek_tree_source **src, struct ek_err *err)
+{
+	static const struct ek_directory_options none;
+	struct directory *dir = calloc(1, sizeof(*dir));
+	ek_status s;
+
+	if (!dir)
+		return ek_fail(err, EK_NOMEM, "no memory for the source");
+	dir->base.ops = &dir_ops;
+	s = ek_root_open(&dir->root, path, err);
+	if (s == EK_OK)
+		s = ek_tree_new(&dir->base.tree, err);
+	if (s == EK_OK)
+		s = ek_walk(&dir->root, options ? options : &none,
+			    dir->base.tree, err);
+	if (s != EK_OK) {
+		dir_free(&dir->base);
+		return s;
+	}
+	*src = &dir->base;
+	return EK_OK;
+}
