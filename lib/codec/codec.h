@@ -20,27 +20,36 @@ enum ek_algorithm {
 	EK_ALG_COUNT
 };
 
+/* Largest input or output of one call: liblz4 counts with int. */
+#define EK_CODEC_MAX 0x7e000000u
+
 struct ek_decoder;
 struct ek_encoder;
 
 struct ek_decoder_params {
-	/* Dictionary size of the LZMA config blob, in bytes. */
+	/* Dictionary size of the LZMA config blob, bytes: 4096 to 8 MiB. */
 	uint32_t lzma_dict_size;
-	/* Largest window (log2) of the ZSTD config blob. */
+	/* Largest window (log2) of the ZSTD config blob: 10 to 20. */
 	uint8_t zstd_window_log;
-	/* 0 decodes right-justified streams (LZ4_0PADDING); always so now. */
 };
 
-/* EK_UNSUPPORTED when this build cannot decode @algorithm. */
+/*
+ * A decoder for streams of @algorithm; @params is only looked at here. Fields
+ * of other algorithms are ignored. EK_UNSUPPORTED when this build cannot
+ * decode @algorithm, EK_INVALID when a parameter is out of its range.
+ */
 ek_status ek_decoder_new(enum ek_algorithm algorithm,
 			 const struct ek_decoder_params *params,
 			 struct ek_decoder **dec, struct ek_err *err);
+/* NULL allowed. */
 void ek_decoder_free(struct ek_decoder *dec);
 
 /*
  * Decode @n_in bytes (leading zeros already skipped, see
  * ek_skip_padding()) to exactly @n_out bytes. @partial: the stream may hold
- * more than that; otherwise it must end there. EK_CORRUPT else.
+ * more than that; otherwise it must end there, and with it the input.
+ * EK_CORRUPT else, and when a length is 0. EK_LIMIT above EK_CODEC_MAX bytes,
+ * EK_NOMEM. On failure @out holds anything; @dec stays usable.
  */
 ek_status ek_decode(struct ek_decoder *dec, const uint8_t *in, size_t n_in,
 		    uint8_t *out, size_t n_out, bool partial,
@@ -58,8 +67,9 @@ struct ek_codec_info {
 	const char *name; /* "lz4", "lz4hc", ... as -z takes it */
 	enum ek_algorithm algorithm;
 	int min_level, max_level, default_level; /* min > max: takes none */
-	uint32_t max_dict_size; /* 0: takes no dictsize= */
-	/* Version text of the library behind it, e.g. "lz4 1.9.4". */
+	uint32_t max_dict_size;			 /* 0: takes no dictsize= */
+	/* Library behind it and its version at run time: "lz4", "1.9.4". */
+	const char *library;
 	const char *(*version)(void);
 };
 
@@ -72,20 +82,26 @@ const struct ek_codec_info *ek_codec_list(size_t *n);
 struct ek_encoder_params {
 	int level;
 	uint32_t dict_size; /* 0: the codec's default for max_out */
-	size_t max_out;     /* largest pcluster in bytes */
+	size_t max_out;	    /* largest pcluster in bytes */
 };
 
+/*
+ * EK_INVALID when a parameter is out of the range that @info (one of the
+ * list's) states.
+ */
 ek_status ek_encoder_new(const struct ek_codec_info *info,
 			 const struct ek_encoder_params *params,
 			 struct ek_encoder **enc, struct ek_err *err);
+/* NULL allowed. */
 void ek_encoder_free(struct ek_encoder *enc);
 
 /*
  * Fixed output: encode the longest possible beginning of @in into at most
  * @n_out bytes. On return *@n_in is how much was taken (0: nothing fits) and
- * *@n_used the bytes written at the beginning of @out. Deterministic: equal
- * input, parameters and library version give equal bytes, whatever was coded
- * before with @enc.
+ * *@n_used the bytes written at the beginning of @out, the first of them not
+ * zero. Input beyond EK_CODEC_MAX is left for the next call. Deterministic:
+ * equal input, parameters and library version give equal bytes, whatever was
+ * coded before with @enc.
  */
 ek_status ek_encode_fill(struct ek_encoder *enc, const uint8_t *in,
 			 size_t *n_in, uint8_t *out, size_t n_out,

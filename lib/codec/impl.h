@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EK_CODEC_IMPL_H
+#define EK_CODEC_IMPL_H
+
+/*
+ * What one codec's file gives to the table in codec.c. A new codec is one
+ * file and one row there.
+ */
+
+#include "codec/codec.h"
+
+struct ek_decoder_ops {
+	ek_status (*open)(const struct ek_decoder_params *params,
+			  struct ek_decoder **dec, struct ek_err *err);
+	/* Lengths are 1 to EK_CODEC_MAX; contract of ek_decode(). */
+	ek_status (*decode)(struct ek_decoder *dec, const uint8_t *in,
+			    size_t n_in, uint8_t *out, size_t n_out,
+			    bool partial, struct ek_err *err);
+	void (*free)(struct ek_decoder *dec);
+};
+
+struct ek_decoder {
+	const struct ek_decoder_ops *ops;
+};
+
+struct ek_encoder_ops {
+	ek_status (*open)(const struct ek_encoder_params *params,
+			  struct ek_encoder **enc, struct ek_err *err);
+	/*
+	 * As ek_encode_fill(), lengths 1 to EK_CODEC_MAX; *n_in = 0 when
+	 * nothing fits. The caller checks the result again.
+	 */
+	ek_status (*fill)(struct ek_encoder *enc, const uint8_t *in,
+			  size_t *n_in, uint8_t *out, size_t n_out,
+			  size_t *n_used, struct ek_err *err);
+	void (*free)(struct ek_encoder *enc);
+};
+
+struct ek_encoder {
+	const struct ek_encoder_ops *ops;
+};
+
+extern const struct ek_decoder_ops ek_lz4_decoder;
+extern const struct ek_decoder_ops ek_lzma_decoder;
+extern const struct ek_decoder_ops ek_deflate_decoder;
+extern const struct ek_decoder_ops ek_zstd_decoder;
+
+extern const struct ek_encoder_ops ek_lz4_encoder;
+extern const struct ek_encoder_ops ek_lz4hc_encoder;
+
+const char *ek_lz4_version(void);
+
+#endif
