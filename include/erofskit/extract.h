@@ -81,14 +81,15 @@ typedef ek_status (*ek_write_fn)(void *arg, const void *bytes, size_t n,
 				 struct ek_err *err);
 
 /**
- * Write @p node (NULL: the root) as a PAX tar stream, extended attributes as
- * SCHILY.xattr records, members in the order of the directories. Sockets have
- * no form in tar and are noted. The first failure ends it: a damaged stream is
- * never completed. Of the options, no_xattrs, max_bytes (file data, with
- * holes), cancel and note count.
+ * Write @p node (NULL: the root) as a PAX tar stream, under the name @p name
+ * (one component; NULL only for a directory, whose member is "./"), extended
+ * attributes as SCHILY.xattr records, members in the order of the directories.
+ * Sockets have no form in tar and are noted. The first failure ends it: a
+ * damaged stream is never completed. Of the options, no_xattrs, max_bytes (file
+ * data, with holes), cancel and note count.
  */
 ek_status ek_extract_tar(struct ek_image *image, const struct ek_node *node,
-			 ek_write_fn write, void *arg,
+			 const char *name, ek_write_fn write, void *arg,
 			 const struct ek_extract_options *options,
 			 struct ek_extract_result *result, struct ek_err *err);
 

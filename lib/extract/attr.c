@@ -30,8 +30,8 @@ static mode_t current_umask(void)
 
 static bool wanted(enum ek_preserve preserve, bool by_default)
 {
-	return preserve == EK_PRESERVE_DEFAULT ? by_default :
-						 preserve == EK_PRESERVE_YES;
+	return preserve == EK_PRESERVE_DEFAULT ? by_default
+					       : preserve == EK_PRESERVE_YES;
 }
 
 void ek_attr_policy_init(struct ek_attr_policy *policy,
@@ -74,8 +74,7 @@ static ek_status set_xattr(void *arg, const struct ek_xattr *xattr,
 		*a->skipped |= EK_ATTR_SKIPPED_XATTR;
 		return EK_OK;
 	}
-	return ek_fail_sys(err, errno, "cannot set attribute %s",
-			   xattr->name);
+	return ek_fail_sys(err, errno, "cannot set attribute %s", xattr->name);
 }
 
 static ek_status set_times(const struct apply *a, const struct ek_node *node,
@@ -90,8 +89,7 @@ static ek_status set_times(const struct apply *a, const struct ek_node *node,
 		return ek_fail(err, EK_LIMIT,
 			       "the time is beyond what this host can set");
 	at[1] = at[0];
-	r = a->proc ? utimensat(AT_FDCWD, a->proc, at, 0) :
-		      futimens(a->fd, at);
+	r = a->proc ? utimensat(AT_FDCWD, a->proc, at, 0) : futimens(a->fd, at);
 	if (r != 0)
 		return ek_fail_sys(err, errno, "cannot set times");
 	return EK_OK;
@@ -103,7 +101,7 @@ ek_status ek_attr_apply(struct ek_image *image,
 			unsigned *skipped, struct ek_err *err)
 {
 	char proc[32];
-	struct apply a = { policy, fd, NULL, skipped };
+	struct apply a = {policy, fd, NULL, skipped};
 	mode_t mode = node->mode & policy->mode_mask;
 
 	*skipped = 0;
@@ -114,8 +112,7 @@ ek_status ek_attr_apply(struct ek_image *image,
 	if (policy->owner &&
 	    fchownat(fd, "", node->uid, node->gid, AT_EMPTY_PATH) != 0) {
 		if (errno != EPERM || policy->root)
-			return ek_fail_sys(err, errno,
-					   "cannot set the owner");
+			return ek_fail_sys(err, errno, "cannot set the owner");
 		*skipped |= EK_ATTR_SKIPPED_OWNER;
 	}
 	if (policy->xattrs && node->xattr_size)

@@ -56,7 +56,8 @@ ek_status ek_data_walk(struct ek_image *image, const struct ek_node *node,
 		uint64_t end;
 
 		EK_TRY(ek_image_map(image, node, at, &e, err));
-		if (e.logical > at || !ek_add(e.logical, e.logical_length, &end))
+		if (e.logical > at ||
+		    !ek_add(e.logical, e.logical_length, &end))
 			return ek_fail(err, EK_CORRUPT,
 				       "no extent at byte %llu",
 				       (unsigned long long)at);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "extract/listing.h"
 #include "base/try.h"
+#include "reader/reader.h"
 
 #include <string.h>
 
@@ -9,18 +10,35 @@
 #define LISTING_BYTES_MAX  ((size_t)1 << 30)
 #define LISTING_BUDGET_MIN (UINT64_C(1) << 20)
 
-uint64_t ek_listing_budget(uint64_t bytes)
+uint64_t ek_listing_budget(const struct ek_image *image)
 {
-	return bytes > UINT64_MAX - LISTING_BUDGET_MIN ?
-		       UINT64_MAX :
-		       bytes + LISTING_BUDGET_MIN;
+	uint64_t bytes = image->src->size;
+	unsigned i;
+
+	for (i = 0; i < image->sb.extra_devices; i++)
+		if (image->devices && image->devices[i] &&
+		    !ek_add(bytes, image->devices[i]->size, &bytes))
+			return UINT64_MAX;
+	return ek_add(bytes, LISTING_BUDGET_MIN, &bytes) ? bytes : UINT64_MAX;
+}
+
+ek_status ek_listing_check_name(const struct ek_node *node, const char *name,
+				struct ek_err *err)
+{
+	if (!name && !S_ISDIR(node->mode))
+		return ek_fail(err, EK_INVALID,
+			       "a file that is no directory needs a name");
+	if (name && (!*name || strchr(name, '/') || strlen(name) > 255 ||
+		     !strcmp(name, ".") || !strcmp(name, "..")))
+		return ek_fail(err, EK_INVALID, "%s is no file name", name);
+	return EK_OK;
 }
 
 static ek_status add(void *arg, const struct ek_dirent *entry,
 		     struct ek_err *err)
 {
 	struct ek_listing *l = arg;
-	struct ek_listed listed = { entry->nid, l->names.len };
+	struct ek_listed listed = {entry->nid, l->names.len};
 	const char *name = entry->name;
 	size_t n = entry->name_len;
 

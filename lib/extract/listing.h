@@ -21,11 +21,15 @@ struct ek_listing {
 };
 
 /*
- * Most names of a walk through an image of @bytes: a name takes 13 bytes, so
- * an honest image with uncompressed directories cannot have more than
- * bytes / 13; compressed ones get room above that.
+ * Most names of a walk through @image: a name takes 13 bytes, so an image of n
+ * bytes with uncompressed directories has n / 13 at most; compressed ones get
+ * as many as it has bytes, and small images some more.
  */
-uint64_t ek_listing_budget(uint64_t bytes);
+uint64_t ek_listing_budget(const struct ek_image *image);
+
+/* EK_INVALID unless @name is one component, or NULL for a directory. */
+ek_status ek_listing_check_name(const struct ek_node *node, const char *name,
+				struct ek_err *err);
 
 /* Read @dir without "." and "..". Refuses names that are no file names. */
 ek_status ek_listing_read(struct ek_listing *l, struct ek_image *image,

@@ -1,44 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "extract/place.h"
-#include "base/bytes.h"
 #include "base/try.h"
+#include "os/beneath.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* A piece of a path for one system call; PATH_MAX counts its NUL. */
 #define PIECE_MAX 4000
 
-static int open_beneath(int dir, const char *path, uint64_t flags)
-{
-	struct open_how how = {
-		.flags = flags | O_CLOEXEC | O_NOFOLLOW,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
-			   RESOLVE_NO_MAGICLINKS,
-	};
-	long fd;
-
-	do {
-		fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
-	} while (fd < 0 && (errno == EINTR || errno == EAGAIN));
-	return (int)fd;
-}
-
 ek_status ek_place_open_dir(int root, const char *path, int *fd,
 			    struct ek_err *err)
 {
-	const uint64_t flags = O_RDONLY | O_DIRECTORY;
 	char piece[PIECE_MAX + 1];
 	int at = root, next;
 
 	do {
 		size_t n = strlen(path);
+		ek_status status;
 
 		if (n > PIECE_MAX) {
 			/* Names have at most 255 bytes: there is a slash. */
@@ -47,16 +30,11 @@ ek_status ek_place_open_dir(int root, const char *path, int *fd,
 		}
 		memcpy(piece, n ? path : ".", n ? n : 1);
 		piece[n ? n : 1] = '\0';
-		next = open_beneath(at, piece, flags);
-		if (at != root) {
-			int saved = errno;
-
+		status = ek_open_beneath(at, piece, O_RDONLY | O_DIRECTORY, 0,
+					 &next, err);
+		if (at != root)
 			close(at);
-			errno = saved;
-		}
-		if (next < 0)
-			return ek_fail_sys(err, errno,
-					   "cannot open the directory");
+		EK_TRY(status);
 		at = next;
 		path += n;
 		while (*path == '/')
@@ -110,8 +88,7 @@ ek_status ek_place_mkdir(int dir, const char *name, bool overwrite,
 ek_status ek_place_create(int dir, const char *name, bool overwrite, int *fd,
 			  struct ek_err *err)
 {
-	const int flags =
-		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 
 	*fd = openat(dir, name, flags, 0600);
 	if (*fd < 0 && errno == EEXIST) {

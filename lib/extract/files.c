@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "extract/extract.h"
+#include "extract/place.h"
+#include "base/bytes.h"
+#include "base/try.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Zeros are left out in pieces of this: a block of common file systems. */
+#define ZERO_UNIT 4096u
+
+struct writing {
+	struct ex *ex;
+	int fd;
+};
+
+static ek_status stopped(const struct ex *ex, struct ek_err *err)
+{
+	if (atomic_load_explicit(&ex->stop, memory_order_relaxed) ||
+	    (ex->options->cancel && *ex->options->cancel))
+		return ek_fail(err, EK_CANCELLED, "stopped");
+	return EK_OK;
+}
+
+static ek_status write_all(int fd, uint64_t offset, const uint8_t *p, size_t n,
+			   struct ek_err *err)
+{
+	while (n) {
+		ssize_t done = pwrite(fd, p, n, (off_t)offset);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return ek_fail_sys(err, done ? errno : ENOSPC,
+					   "cannot write");
+		p += done;
+		offset += (uint64_t)done;
+		n -= (size_t)done;
+	}
+	return EK_OK;
+}
+
+/* Bytes at @p, up to @n, that are all zero (or, with @zero false, are not). */
+static size_t run_of(const uint8_t *p, size_t n, bool zero)
+{
+	size_t at = 0;
+
+	while (at < n) {
+		size_t unit = (size_t)ek_min(n - at, ZERO_UNIT);
+
+		if (ek_all_zero(p + at, unit) != zero)
+			break;
+		at += unit;
+	}
+	return at;
+}
+
+/*
+ * The file was given its size first, so what is not written is a hole. Data
+ * that is zero is not written either: a codec stores holes as zeros.
+ */
+static ek_status write_piece(void *arg, uint64_t offset, const uint8_t *bytes,
+			     uint64_t n, struct ek_err *err)
+{
+	struct writing *w = arg;
+	struct ex *ex = w->ex;
+	uint64_t limit = ex->options->max_bytes;
+	uint64_t before;
+	size_t at = 0;
+
+	EK_TRY(stopped(ex, err));
+	if (!bytes)
+		return EK_OK;
+	before = atomic_fetch_add(&ex->written, n);
+	if (limit && (n > limit || before > limit - n)) {
+		atomic_store(&ex->over, 1);
+		return ek_fail(err, EK_LIMIT,
+			       "more than %llu bytes of file data",
+			       (unsigned long long)limit);
+	}
+	while (w->fd >= 0 && at < n) {
+		size_t run = run_of(bytes + at, (size_t)n - at, true);
+
+		at += run;
+		run = run_of(bytes + at, (size_t)n - at, false);
+		EK_TRY(write_all(w->fd, offset + at, bytes + at, run, err));
+		at += run;
+	}
+	return EK_OK;
+}
+
+static ek_status fill_file(struct ex *ex, struct ex_file *file, int fd,
+			   unsigned worker, struct ek_err *err)
+{
+	struct writing w = {ex, fd};
+
+	if (fd >= 0 && file->node.size) {
+		if ((uint64_t)(off_t)file->node.size != file->node.size ||
+		    (off_t)file->node.size < 0)
+			return ek_fail(err, EK_LIMIT, "the file is too large");
+		if (ftruncate(fd, (off_t)file->node.size) != 0)
+			return ek_fail_sys(err, errno, "cannot set the size");
+	}
+	EK_TRY(ek_data_walk(ex->image, &file->node, &ex->bufs[worker],
+			    write_piece, &w, err));
+	if (fd < 0)
+		return EK_OK;
+	return ek_attr_apply(ex->image, &ex->policy, &file->node, fd, false,
+			     &file->skipped, err);
+}
+
+static ek_status one_file(struct ex_batch *batch, struct ex_file *file,
+			  unsigned worker, struct ek_err *err)
+{
+	struct ex *ex = batch->ex;
+	ek_status status;
+	int fd = -1;
+
+	if (!ex->options->dry_run)
+		EK_TRY(ek_place_create(batch->dirfd->fd, file->name,
+				       ex->options->overwrite, &fd, err));
+	status = fill_file(ex, file, fd, worker, err);
+	if (fd < 0)
+		return status;
+	/* Network file systems tell of failed writes here. */
+	if (close(fd) != 0 && status == EK_OK)
+		status = ek_fail_sys(err, errno, "cannot write");
+	/* Half a file must not be taken for a whole one. */
+	if (status != EK_OK)
+		unlinkat(batch->dirfd->fd, file->name, 0);
+	return status;
+}
+
+bool ex_fatal(struct ex *ex, ek_status status)
+{
+	return status == EK_NOMEM || status == EK_CANCELLED ||
+	       (status == EK_LIMIT && atomic_load(&ex->over));
+}
+
+static ek_status run_batch(struct ek_job *job, unsigned worker,
+			   struct ek_err *job_err)
+{
+	struct ex_batch *batch = (struct ex_batch *)job;
+	unsigned i;
+
+	for (i = 0; i < batch->n; i++) {
+		struct ex_file *file = &batch->files[i];
+		struct ek_err err;
+		ek_status status;
+
+		EK_TRY(stopped(batch->ex, job_err));
+		status = one_file(batch, file, worker, &err);
+		if (status == EK_OK)
+			continue;
+		file->err = malloc(sizeof(err));
+		if (!file->err || ex_fatal(batch->ex, status)) {
+			*job_err = err;
+			return status;
+		}
+		*file->err = err;
+	}
+	return EK_OK;
+}
+
+void ex_dirfd_put(struct ex_dirfd *dirfd)
+{
+	if (!dirfd || --dirfd->users)
+		return;
+	if (dirfd->fd >= 0)
+		close(dirfd->fd);
+	free(dirfd);
+}
+
+static void free_batch(struct ex_batch *batch)
+{
+	unsigned i;
+
+	for (i = 0; i < batch->n; i++)
+		free(batch->files[i].err);
+	ex_dirfd_put(batch->dirfd);
+	free(batch);
+}
+
+/* Count what a finished batch did. */
+static ek_status settle(struct ex *ex, struct ex_batch *batch,
+			struct ek_err *err)
+{
+	ek_status status = batch->job.status;
+	unsigned i;
+
+	if (status != EK_OK) {
+		*err = batch->job.err;
+		for (i = 0; i < batch->n; i++)
+			if (batch->files[i].err)
+				ex->result->failed++;
+	}
+	for (i = 0; i < batch->n && status == EK_OK; i++) {
+		struct ex_file *file = &batch->files[i];
+
+		if (file->err) {
+			status = ex_problem(ex, batch->dir, file->name,
+					    file->err, err);
+			continue;
+		}
+		ex->result->files++;
+		ex_note_skipped(ex, batch->dir, file->name, file->skipped);
+	}
+	free_batch(batch);
+	return status;
+}
+
+static ek_status take_one(struct ex *ex, struct ek_err *err)
+{
+	struct ek_job *job = ek_pool_take(ex->pool);
+
+	return job ? settle(ex, (struct ex_batch *)job, err) : EK_OK;
+}
+
+ek_status ex_files_flush(struct ex *ex, struct ek_err *err)
+{
+	struct ex_batch *batch = ex->batch;
+
+	if (!batch)
+		return EK_OK;
+	if (ek_pool_full(ex->pool))
+		EK_TRY(take_one(ex, err));
+	ex->batch = NULL;
+	ek_pool_submit(ex->pool, &batch->job);
+	return EK_OK;
+}
+
+ek_status ex_files_add(struct ex *ex, struct ex_dirfd *dirfd, uint32_t dir,
+		       const char *name, const struct ek_node *node,
+		       struct ek_err *err)
+{
+	struct ex_batch *batch = ex->batch;
+	struct ex_file *file;
+
+	if (!batch) {
+		batch = calloc(1, sizeof(*batch));
+		if (!batch)
+			return ek_fail(err, EK_NOMEM, "a batch of files");
+		batch->job.run = run_batch;
+		batch->ex = ex;
+		batch->dirfd = dirfd;
+		batch->dir = dir;
+		dirfd->users++;
+		ex->batch = batch;
+	}
+	file = &batch->files[batch->n++];
+	file->node = *node;
+	memcpy(file->name, name, strlen(name) + 1);
+	if (!ek_add(batch->bytes, node->size, &batch->bytes))
+		batch->bytes = UINT64_MAX;
+	if (batch->n == EX_BATCH_FILES || batch->bytes >= EX_BATCH_BYTES)
+		return ex_files_flush(ex, err);
+	return EK_OK;
+}
+
+ek_status ex_files_drain(struct ex *ex, struct ek_err *err)
+{
+	struct ek_job *job;
+
+	EK_TRY(ex_files_flush(ex, err));
+	while ((job = ek_pool_take(ex->pool)))
+		EK_TRY(settle(ex, (struct ex_batch *)job, err));
+	return EK_OK;
+}
+
+ek_status ex_files_start(struct ex *ex, struct ek_err *err)
+{
+	ex->workers = ex->options->workers ? ex->options->workers : ek_cpus();
+	ex->bufs = calloc(ex->workers, sizeof(*ex->bufs));
+	if (!ex->bufs)
+		return ek_fail(err, EK_NOMEM, "buffers of the workers");
+	/* Four for each: the walker is faster than the disk. */
+	return ek_pool_new(ex->workers, ex->workers * 4, &ex->pool, err);
+}
+
+void ex_files_end(struct ex *ex)
+{
+	struct ek_job *job;
+	unsigned i;
+
+	atomic_store(&ex->stop, 1);
+	while (ex->pool && (job = ek_pool_take(ex->pool)))
+		free_batch((struct ex_batch *)job);
+	ek_pool_free(ex->pool);
+	if (ex->batch)
+		free_batch(ex->batch);
+	for (i = 0; ex->bufs && i < ex->workers; i++)
+		ek_data_buf_free(&ex->bufs[i]);
+	free(ex->bufs);
+}
