@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "tmpdir.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+extern const struct CMUnitTest read_tests[];
+
+static struct ek_file *open_file(struct tmpdir *t, const char *path)
+{
+	struct ek_tree_node *n = node_at(t->src->tree, path);
+	struct ek_file *f = NULL;
+	struct ek_err err;
+
+	assert_non_null(n);
+	assert_int_equal(t->src->ops->open(t->src, n->inode, &f, &err), EK_OK);
+	return f;
+}
+
+static void test_read(void **state)
+{
+	struct tmpdir *t = *state;
+	struct ek_file *f;
+	struct ek_err err;
+	char got[6] = "";
+
+	put_dir(t, "d");
+	put_file(t, "d/f", "hello world", 11);
+	scan(t, NULL);
+	f = open_file(t, "d/f");
+	assert_int_equal(t->src->ops->read(f, 6, got, 5, &err), EK_OK);
+	assert_string_equal(got, "world");
+	assert_int_equal(t->src->ops->read(f, 11, got, 0, &err), EK_OK);
+	assert_int_equal(t->src->ops->close(f, &err), EK_OK);
+}
+
+static void test_shorter(void **state)
+{
+	struct tmpdir *t = *state;
+	struct ek_file *f;
+	struct ek_err err;
+	char got[11];
+
+	put_file(t, "f", "hello world", 11);
+	scan(t, NULL);
+	f = open_file(t, "f");
+	put_file(t, "f", "hello", 5);
+	assert_int_equal(t->src->ops->read(f, 0, got, 11, &err), EK_CHANGED);
+	assert_non_null(strstr(err.text, t->path));
+	assert_non_null(strstr(err.text, "/f"));
+	assert_int_equal(t->src->ops->close(f, &err), EK_CHANGED);
+}
+
+static void test_longer(void **state)
+{
+	struct tmpdir *t = *state;
+	struct ek_file *f;
+	struct ek_err err;
+
+	put_file(t, "f", "hello", 5);
+	scan(t, NULL);
+	put_file(t, "f", "hello world", 11);
+	f = open_file(t, "f");
+	assert_int_equal(t->src->ops->close(f, &err), EK_CHANGED);
+	assert_non_null(strstr(err.text, "/f"));
+}
+
+/* Equal size, and mtime set back: the ctime tells. */
+static void test_ctime(void **state)
+{
+	struct tmpdir *t = *state;
+	struct timespec times[2];
+	struct ek_file *f;
+	struct ek_err err;
+	struct stat st, now;
+
+	put_file(t, "f", "hello", 5);
+	assert_int_equal(fstatat(t->fd, "f", &st, 0), 0);
+	scan(t, NULL);
+	times[0] = st.st_atim;
+	times[1] = st.st_mtim;
+	/* Clocks of file systems tick every few milliseconds. */
+	do {
+		put_file(t, "f", "HELLO", 5);
+		utimensat(t->fd, "f", times, 0);
+		assert_int_equal(fstatat(t->fd, "f", &now, 0), 0);
+	} while (!memcmp(&now.st_ctim, &st.st_ctim, sizeof(st.st_ctim)));
+	f = open_file(t, "f");
+	assert_int_equal(t->src->ops->close(f, &err), EK_CHANGED);
+}
+
+static void test_gone(void **state)
+{
+	struct tmpdir *t = *state;
+	struct ek_file *f = NULL;
+	struct ek_err err;
+
+	put_file(t, "f", "hello", 5);
+	scan(t, NULL);
+	assert_int_equal(unlinkat(t->fd, "f", 0), 0);
+	assert_int_equal(t->src->ops->open(t->src,
+					   node_at(t->src->tree, "f")->inode,
+					   &f, &err),
+			 EK_NOTFOUND);
+	assert_non_null(strstr(err.text, t->path));
+	assert_non_null(strstr(err.text, "/f"));
+}
+
+/* Neither the file nor a directory above may turn into a link. */
+static void test_link_instead(void **state)
+{
+	struct tmpdir *t = *state;
+	struct ek_file *f = NULL;
+	struct ek_err err;
+
+	put_dir(t, "d");
+	put_dir(t, "other");
+	put_file(t, "d/f", "hello", 5);
+	put_file(t, "other/f", "other", 5);
+	scan(t, NULL);
+	assert_int_equal(renameat(t->fd, "d", t->fd, "moved"), 0);
+	assert_int_equal(symlinkat("other", t->fd, "d"), 0);
+	assert_int_equal(t->src->ops->open(t->src,
+					   node_at(t->src->tree, "d/f")->inode,
+					   &f, &err),
+			 EK_IO);
+	assert_int_equal(unlinkat(t->fd, "d", 0), 0);
+	assert_int_equal(renameat(t->fd, "moved", t->fd, "d"), 0);
+	assert_int_equal(unlinkat(t->fd, "d/f", 0), 0);
+	assert_int_equal(symlinkat("../other/f", t->fd, "d/f"), 0);
+	assert_int_equal(t->src->ops->open(t->src,
+					   node_at(t->src->tree, "d/f")->inode,
+					   &f, &err),
+			 EK_IO);
+}
+
+/* A FIFO in its place must not make us wait. */
+static void test_fifo_instead(void **state)
+{
+	struct tmpdir *t = *state;
+	struct ek_file *f;
+	struct ek_err err;
+	char got[5];
+
+	put_file(t, "f", "hello", 5);
+	scan(t, NULL);
+	assert_int_equal(unlinkat(t->fd, "f", 0), 0);
+	assert_int_equal(mkfifoat(t->fd, "f", 0644), 0);
+	f = open_file(t, "f");
+	assert_int_equal(t->src->ops->read(f, 0, got, 5, &err), EK_IO);
+	assert_int_equal(t->src->ops->close(f, &err), EK_CHANGED);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, tmpdir_new, tmpdir_free)
+
+const struct CMUnitTest read_tests[] = {
+	T(test_read), T(test_shorter),	    T(test_longer),	  T(test_ctime),
+	T(test_gone), T(test_link_instead), T(test_fifo_instead), UNIT_END,
+};
