@@ -64,8 +64,8 @@ demo() {
 	start=$SECONDS
 	scripts/compare-trees "$dir" "$seen" ||
 		die "demo: the image differs from $dir"
-	in=$(find "$dir" -xdev -type f -printf '%D:%i %s\n' | sort -u |
-		awk '{s += $2} END {printf "%.0f", s}')
+	in=$(find "$dir" -xdev -type f -printf '%D:%i %s\n' |
+		sort -u | awk '{s += $2} END {printf "%.0f", s}')
 	out=$(stat -c %s "$DEMO_TMP/demo.img")
 	say "source    $(human "$in") in $(find "$dir" -xdev | wc -l) paths"
 	say "image     $(human "$out"), $(awk -v i="$in" -v o="$out" \
