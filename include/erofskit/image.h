@@ -74,10 +74,26 @@ struct ek_image_info {
 	uint16_t n_devices;
 	uint8_t n_prefixes;
 	uint8_t sb_extslots;
+	/**
+	 * There are extra devices but none were given: they are looked for on
+	 * the primary one, at their unified addresses.
+	 */
+	bool flattened;
 };
 
 /** Facts of the superblock; the view lives as long as the image. */
 const struct ek_image_info *ek_image_info(const struct ek_image *image);
+
+/** One slot of the device table. */
+struct ek_image_device {
+	char tag[65];	  /**< identity, NUL-terminated */
+	uint64_t blocks;  /**< size in blocks of the file system */
+	uint64_t uniaddr; /**< first block in the unified space, 0: none */
+};
+
+/** Slot @p slot (from 0). EK_NOTFOUND from ek_image_info()->n_devices on. */
+ek_status ek_image_device(const struct ek_image *image, unsigned int slot,
+			  struct ek_image_device *device, struct ek_err *err);
 
 /** Layouts of an inode's data, as on disk. */
 enum ek_layout {
@@ -102,7 +118,7 @@ struct ek_node {
 	/** Serial number on disk (not the NID). */
 	uint32_t ino;
 	uint8_t layout; /**< enum ek_layout */
-	bool extended;  /**< 64-byte form */
+	bool extended;	/**< 64-byte form */
 	bool dot_omitted;
 	/** Bytes of the inline xattr region, 0 if none. */
 	uint32_t xattr_size;
@@ -137,7 +153,7 @@ struct ek_dirent {
 	uint64_t nid;
 	const char *name; /**< valid during the callback */
 	size_t name_len;  /**< 1 to 255 */
-	uint8_t type;     /**< file_type of the format, 0 to 7 */
+	uint8_t type;	  /**< file_type of the format, 0 to 7 */
 };
 
 /** Return EK_OK to go on; any other status ends the iteration with it. */
@@ -151,7 +167,11 @@ typedef ek_status (*ek_dirent_fn)(void *arg, const struct ek_dirent *entry,
 ek_status ek_image_readdir(struct ek_image *image, const struct ek_node *node,
 			   ek_dirent_fn fn, void *arg, struct ek_err *err);
 
-/** Find one name in a directory, by binary search as the kernel does. */
+/**
+ * Find one name in a directory, by binary search as the kernel does. "." is
+ * found in every directory. entry->name is @p name. EK_NOTFOUND when it is not
+ * there, EK_INVALID when @p dir is no directory.
+ */
 ek_status ek_image_find(struct ek_image *image, const struct ek_node *dir,
 			const char *name, size_t name_len,
 			struct ek_dirent *entry, struct ek_err *err);
@@ -170,14 +190,14 @@ enum ek_extent_flag {
 
 /** A run of a file and where its bytes are. */
 struct ek_extent {
-	uint64_t logical;        /**< byte offset in the file */
+	uint64_t logical;	 /**< byte offset in the file */
 	uint64_t logical_length; /**< bytes, > 0 */
 	/** 0 = primary device, k = slot k-1; after unified-space resolution. */
 	uint16_t device;
-	uint64_t physical;        /**< byte offset in device/metadata/packed */
+	uint64_t physical;	  /**< byte offset in device/metadata/packed */
 	uint64_t physical_length; /**< bytes stored there */
-	uint8_t algorithm;        /**< 0 lz4, 1 lzma, 2 deflate, 3 zstd */
-	uint32_t flags;           /**< enum ek_extent_flag */
+	uint8_t algorithm;	  /**< 0 lz4, 1 lzma, 2 deflate, 3 zstd */
+	uint32_t flags;		  /**< enum ek_extent_flag */
 };
 
 /**
@@ -191,7 +211,8 @@ ek_status ek_image_map(struct ek_image *image, const struct ek_node *node,
 
 /**
  * Read exactly @p n bytes at @p offset of the data of @p node; offset + n must
- * not exceed node->size (EK_INVALID). Verified lengths: a stream that decodes
+ * not exceed node->size (EK_INVALID, also for data on a device that was not
+ * given). Verified lengths: a stream that decodes
  * to another length is EK_CORRUPT.
  */
 ek_status ek_image_read(struct ek_image *image, const struct ek_node *node,

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Metadata is read in pieces of a few bytes all over an image. Whole pages
+ * are kept in a table with one place for each page, so memory is bounded and
+ * nothing has to be searched. A page is filled outside of the locks: filling
+ * one of the metabox reads pages of the device.
+ */
+
+#include "reader/reader.h"
+
+#include "base/bytes.h"
+#include "base/try.h"
+
+#include <string.h>
+
+/* From this on a copy through pages costs more than a read. */
+#define META_DIRECT (4 * EK_META_PAGE)
+
+ek_status ek_meta_init(struct ek_meta_cache *cache, struct ek_err *err)
+{
+	for (unsigned i = 0; i < EK_META_LOCKS; i++) {
+		int sys = pthread_mutex_init(&cache->locks[i], NULL);
+
+		if (sys) {
+			while (i-- > 0)
+				pthread_mutex_destroy(&cache->locks[i]);
+			return ek_fail_sys(err, sys, "mutex");
+		}
+	}
+	return EK_OK;
+}
+
+void ek_meta_destroy(struct ek_meta_cache *cache)
+{
+	for (unsigned i = 0; i < EK_META_SLOTS; i++)
+		free(cache->slots[i].data);
+	for (unsigned i = 0; i < EK_META_LOCKS; i++)
+		pthread_mutex_destroy(&cache->locks[i]);
+}
+
+static ek_status space_read(struct ek_image *image, bool box, uint64_t pos,
+			    void *to, size_t n, struct ek_err *err)
+{
+	if (box)
+		return ek_image_read(image, &image->metabox, pos, to, n, err);
+	return ek_source_read(image->src, pos, to, n, err);
+}
+
+/* Copy from a page that is in the table; false when it is not. */
+static bool page_get(struct ek_meta_cache *cache, unsigned slot, bool box,
+		     uint64_t page, uint32_t at, void *to, size_t n)
+{
+	struct ek_meta_page *p = &cache->slots[slot];
+	pthread_mutex_t *lock = &cache->locks[slot % EK_META_LOCKS];
+	bool hit;
+
+	pthread_mutex_lock(lock);
+	hit = p->valid && p->box == box && p->page == page && at + n <= p->len;
+	if (hit)
+		memcpy(to, p->data + at, n);
+	pthread_mutex_unlock(lock);
+	return hit;
+}
+
+/* Without memory for a page the table just stays without it. */
+static void page_put(struct ek_meta_cache *cache, unsigned slot, bool box,
+		     uint64_t page, const uint8_t *data, uint32_t len)
+{
+	struct ek_meta_page *p = &cache->slots[slot];
+	pthread_mutex_t *lock = &cache->locks[slot % EK_META_LOCKS];
+
+	pthread_mutex_lock(lock);
+	if (!p->data)
+		p->data = malloc(EK_META_PAGE);
+	if (p->data) {
+		memcpy(p->data, data, len);
+		p->valid = true;
+		p->box = box;
+		p->page = page;
+		p->len = len;
+	}
+	pthread_mutex_unlock(lock);
+}
+
+/* @n bytes of one page, which are known to be inside the space. */
+static ek_status page_read(struct ek_image *image, bool box, uint64_t size,
+			   uint64_t pos, void *to, size_t n, struct ek_err *err)
+{
+	uint64_t page = pos / EK_META_PAGE;
+	uint32_t at = (uint32_t)(pos % EK_META_PAGE);
+	unsigned slot = (unsigned)((page + (box ? EK_META_SLOTS / 2 : 0)) %
+				   EK_META_SLOTS);
+	uint8_t data[EK_META_PAGE];
+	uint32_t len;
+
+	if (page_get(&image->meta, slot, box, page, at, to, n))
+		return EK_OK;
+	len = (uint32_t)ek_min(EK_META_PAGE, size - page * EK_META_PAGE);
+	/* Bytes around those wanted may be damaged: that is not our matter. */
+	if (space_read(image, box, page * EK_META_PAGE, data, len, NULL) !=
+	    EK_OK)
+		return space_read(image, box, pos, to, n, err);
+	page_put(&image->meta, slot, box, page, data, len);
+	memcpy(to, data + at, n);
+	return EK_OK;
+}
+
+ek_status ek_meta_read(struct ek_image *image, bool box, uint64_t pos, void *to,
+		       size_t n, struct ek_err *err)
+{
+	uint64_t size, end;
+	uint8_t *out = to;
+
+	if (box && !image->have_metabox)
+		return ek_fail(err, EK_CORRUPT,
+			       "metadata in a metabox that does not exist");
+	size = box ? image->metabox.size : image->src->size;
+	if (!ek_add(pos, n, &end) || end > size)
+		return ek_fail(err, EK_CORRUPT,
+			       "metadata at byte %llu (%zu bytes) lies beyond "
+			       "the end of the %s",
+			       (unsigned long long)pos, n,
+			       box ? "metabox" : "image");
+	if (n >= META_DIRECT)
+		return space_read(image, box, pos, to, n, err);
+	while (n > 0) {
+		size_t take =
+			(size_t)ek_min(n, EK_META_PAGE - pos % EK_META_PAGE);
+
+		EK_TRY(page_read(image, box, size, pos, out, take, err));
+		pos += take;
+		out += take;
+		n -= take;
+	}
+	return EK_OK;
+}
