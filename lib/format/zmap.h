@@ -216,7 +216,7 @@ struct ek_zextent {
 	 * set, a position in the space of the inode.
 	 */
 	uint64_t pa;
-	uint32_t plen; /* <= 1 MiB */
+	uint32_t plen; /* <= 1 MiB; 0 for holes and fragments */
 	uint8_t kind;  /* enum ek_zkind */
 	uint8_t alg;   /* of EK_Z_CODED; announced by the superblock */
 	bool partial;  /* the stream decodes to more than llen bytes */

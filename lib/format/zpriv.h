@@ -42,12 +42,13 @@ static inline bool ek_ztype_big(uint16_t advise, uint8_t type)
 }
 
 /*
- * @n bytes of the inode's space at @pos, through the cursor's window; @p is a
- * view that holds until the next call. @limit is the end of what may be read
- * ahead, at least @pos + @n.
+ * @n (<= 32) bytes of the map's entries at @pos, through the cursor's window;
+ * @p is a view that holds until the next call. @pos is aligned to @n, so that
+ * they never leave a window.
  */
-ek_status ek_zcur_bytes(struct ek_zcur *cur, uint64_t pos, uint32_t n,
-			uint64_t limit, const uint8_t **p, struct ek_err *err);
+ek_status ek_zcur_bytes(const struct ek_zmap *m, struct ek_zcur *cur,
+			uint64_t pos, uint32_t n, const uint8_t **p,
+			struct ek_err *err);
 
 /* Look-up in encoded extents; @la < m->size. */
 ek_status ek_zextent_lookup(const struct ek_zmap *m, struct ek_zcur *cur,
