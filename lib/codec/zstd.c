@@ -107,7 +107,7 @@ static ek_status zdec_decode(struct ek_decoder *dec, const uint8_t *in,
 	struct zdec *z = (struct zdec *)dec;
 	ZSTD_inBuffer from = {in, n_in, 0};
 	ZSTD_outBuffer to = {out, n_out, 0};
-	uint64_t window;
+	uint64_t window = 0;
 	size_t left;
 
 	EK_TRY(frame_window(in, n_in, &window, err));
