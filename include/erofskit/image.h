@@ -74,6 +74,10 @@ struct ek_image_info {
 	uint16_t n_devices;
 	uint8_t n_prefixes;
 	uint8_t sb_extslots;
+	/** First byte after superblock and codec configurations. */
+	uint64_t header_end;
+	/** Byte position of the device table (n_devices slots of 128). */
+	uint64_t device_table;
 	/**
 	 * There are extra devices but none were given: they are looked for on
 	 * the primary one, at their unified addresses.
@@ -176,6 +180,15 @@ ek_status ek_image_find(struct ek_image *image, const struct ek_node *dir,
 			const char *name, size_t name_len,
 			struct ek_dirent *entry, struct ek_err *err);
 
+/**
+ * The bytes [start, end) that belong to the metadata of @p node: its core,
+ * attributes, map and inline tail. They are in the data of the metabox inode
+ * when bit 63 of its NID is set, else on the primary device.
+ */
+ek_status ek_image_node_range(struct ek_image *image,
+			      const struct ek_node *node, uint64_t *start,
+			      uint64_t *end, struct ek_err *err);
+
 /** Flags of an extent. */
 enum ek_extent_flag {
 	EK_EXTENT_MAPPED = 1 << 0,     /**< has data; else a hole of zeros */
@@ -246,6 +259,13 @@ struct ek_xattr {
 	const uint8_t *value; /**< valid during the callback */
 	size_t value_len;
 	bool shared; /**< from the shared area */
+	/**
+	 * Shared only: where the entry is and its bytes; in the data of the
+	 * metabox inode when in_metabox is set, else on the primary device.
+	 */
+	uint64_t position;
+	uint32_t stored;
+	bool in_metabox;
 };
 
 typedef ek_status (*ek_xattr_fn)(void *arg, const struct ek_xattr *xattr,

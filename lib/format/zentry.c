@@ -38,11 +38,8 @@ static ek_status set_cblks(const struct ek_zmap *m, uint32_t value,
 			       ": block count without big pclusters",
 			       lcn);
 	e->cblks = value & ~EK_Z_CBLKCNT;
+	/* 0 is what stands behind the head of a fragment. */
 	e->delta0 = 1;
-	if (!e->cblks)
-		return ek_fail(err, EK_CORRUPT,
-			       "lcluster %" PRIu64 ": pcluster of 0 blocks",
-			       lcn);
 	return EK_OK;
 }
 

@@ -178,7 +178,7 @@ struct ek_zentry {
 /*
  * Load entry @lcn of full or compact indexes.
  * EK_CORRUPT: @lcn is beyond the map, clusterofs beyond the lcluster, a
- * CBLKCNT without a BIG bit or of 0, or a pack that contradicts itself.
+ * CBLKCNT without a BIG bit, or a pack that contradicts itself.
  */
 ek_status ek_zentry_load(const struct ek_zmap *m, struct ek_zcur *cur,
 			 uint64_t lcn, struct ek_zentry *e, struct ek_err *err);

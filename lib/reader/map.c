@@ -149,3 +149,33 @@ ek_status ek_image_map(struct ek_image *image, const struct ek_node *node,
 				    (unsigned long long)offset);
 	return st;
 }
+
+ek_status ek_image_node_range(struct ek_image *image,
+			      const struct ek_node *node, uint64_t *start,
+			      uint64_t *end, struct ek_err *err)
+{
+	struct ek_chunk_map map;
+	struct ek_inode in;
+
+	ek_node_inode(node, &in);
+	*start = node->position;
+	if (!ek_add(node->position, ek_inode_body(&in), end))
+		return ek_fail(err, EK_CORRUPT, "inode %llu does not fit",
+			       (unsigned long long)node->nid);
+	if (!ek_mode_has_data((uint16_t)node->mode) || node->size == 0)
+		return EK_OK;
+	switch (node->layout) {
+	case EK_LAYOUT_FLAT_PLAIN:
+		return EK_OK;
+	case EK_LAYOUT_FLAT_INLINE:
+		*end += node->size - ek_inode_block_bytes(&image->sb, &in);
+		return EK_OK;
+	case EK_LAYOUT_CHUNK_BASED:
+		EK_TRY(ek_chunk_map_init(&image->sb, &in, node->position, &map,
+					 err));
+		*end = map.pos + map.count * map.unit;
+		return EK_OK;
+	default:
+		return ek_map_indexes(image, node, end, err);
+	}
+}

@@ -42,7 +42,7 @@ static ek_status load_cfgs(struct ek_image *image, struct ek_err *err)
 {
 	uint64_t at = ek_cfgs_offset(&image->sb), size = image->src->size;
 	EK_AUTO_FREE uint8_t *bytes = NULL;
-	size_t n = 0, used;
+	size_t n = 0, used = 0;
 
 	if (ek_sb_incompat(&image->sb, EK_INCOMPAT_COMPR_CFGS)) {
 		if (at < size)
@@ -54,7 +54,9 @@ static ek_status load_cfgs(struct ek_image *image, struct ek_err *err)
 		EK_TRY(ek_source_read(image->src, at < size ? at : 0, bytes, n,
 				      err));
 	}
-	return ek_cfgs_decode(&image->sb, bytes, n, &image->cfgs, &used, err);
+	EK_TRY(ek_cfgs_decode(&image->sb, bytes, n, &image->cfgs, &used, err));
+	image->info.header_end = at + used;
+	return EK_OK;
 }
 
 static ek_status load_devices(struct ek_image *image,
@@ -156,6 +158,7 @@ static void fill_info(struct ek_image *image)
 	memcpy(info->volume_name, sb->volume_name, sizeof(info->volume_name));
 	info->algorithms = sb->algs;
 	info->n_devices = sb->extra_devices;
+	info->device_table = ek_devslot_pos(sb, 0);
 	info->n_prefixes = sb->xattr_prefix_count;
 	info->sb_extslots = sb->extslots;
 	info->flattened = image->flattened;

@@ -157,6 +157,10 @@ ek_status ek_map_compressed(struct ek_image *image, const struct ek_node *node,
 			    uint64_t offset, struct ek_extent *x,
 			    struct ek_err *err);
 
+/* First byte after the map of a compressed file and its inline tail. */
+ek_status ek_map_indexes(struct ek_image *image, const struct ek_node *node,
+			 uint64_t *end, struct ek_err *err);
+
 ek_status ek_cursors_init(struct ek_cursor_pool *pool, struct ek_err *err);
 void ek_cursors_destroy(struct ek_cursor_pool *pool);
 

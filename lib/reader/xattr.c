@@ -73,16 +73,17 @@ struct walk {
 	void *arg;
 };
 
+/* Call the user for @e, with what is known of it already in @x. */
 static ek_status emit(const struct walk *w, const struct ek_xattr_entry *e,
-		      bool shared, struct ek_err *err)
+		      struct ek_xattr x, struct ek_err *err)
 {
 	char name[EK_XATTR_FULL_MAX + 1];
-	struct ek_xattr x = {.name = name, .shared = shared};
 
 	/* An index that nobody knows: not visible, as for the kernel. */
 	if (ek_xattr_full_name(e, w->image->longs, w->image->n_longs, name,
 			       &x.name_len) != EK_OK)
 		return EK_OK;
+	x.name = name;
 	x.value = e->value;
 	x.value_len = e->valuelen;
 	return w->fn(w->arg, &x, err);
@@ -103,7 +104,7 @@ static ek_status walk_inline(const struct walk *w, const uint8_t *region,
 			return EK_OK;
 		if (st != EK_OK)
 			return st;
-		EK_TRY(emit(w, &e, false, err));
+		EK_TRY(emit(w, &e, (struct ek_xattr){0}, err));
 	}
 }
 
@@ -111,6 +112,7 @@ static ek_status walk_shared(const struct walk *w, const uint8_t *region,
 			     const struct ek_xattr_head *head, uint8_t *buf,
 			     struct ek_err *err)
 {
+	struct ek_xattr x = {.shared = true};
 	struct ek_xattr_entry e;
 
 	for (unsigned int i = 0; i < head->shared_count; i++) {
@@ -130,7 +132,10 @@ static ek_status walk_shared(const struct walk *w, const uint8_t *region,
 		EK_TRY(ek_meta_read(w->image, box, pos, buf, n, err));
 		memset(buf + n, 0, 3);
 		EK_TRY(ek_xattr_entry_decode(buf, n + 3, &e, err));
-		EK_TRY(emit(w, &e, true, err));
+		x.position = pos;
+		x.stored = n;
+		x.in_metabox = box;
+		EK_TRY(emit(w, &e, x, err));
 	}
 	return EK_OK;
 }

@@ -189,3 +189,16 @@ ek_status ek_map_compressed(struct ek_image *image, const struct ek_node *node,
 	cursor_give(&image->cursors, c);
 	return convert(image, node, &z, x, err);
 }
+
+ek_status ek_map_indexes(struct ek_image *image, const struct ek_node *node,
+			 uint64_t *end, struct ek_err *err)
+{
+	struct ek_cursor *c = NULL;
+
+	EK_TRY(cursor_take(image, node, &c, err));
+	*end = c->map.geom.end;
+	if (c->map.head.advise & EK_ZADV_INLINE)
+		*end += c->map.head.idata_size;
+	cursor_give(&image->cursors, c);
+	return EK_OK;
+}
