@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+extern const struct CMUnitTest table_tests[];
+extern const struct CMUnitTest lz4_tests[];
+extern const struct CMUnitTest decoders_tests[];
+extern const struct CMUnitTest hostile_tests[];
+
+int main(void)
+{
+	const struct CMUnitTest *const groups[] = {
+		table_tests, lz4_tests, decoders_tests, hostile_tests, NULL};
+
+	return unit_run("codec", groups);
+}
