@@ -35,6 +35,10 @@ demo_mount() { # demo_mount IMAGE DIR
 
 human() { numfmt --to=iec-i --suffix=B --format=%.1f "$1"; }
 
+percent() {
+	awk -v a="$1" -v b="$2" 'BEGIN {printf "%.1f %%", b ? 100 * a / b : 0}'
+}
+
 demo() {
 	local dir=${1:-/usr/share} bin=build/release start took in out seen
 	test -d "$dir" || die "demo: $dir is no directory"
@@ -68,9 +72,8 @@ demo() {
 		sort -u | awk '{s += $2} END {printf "%.0f", s}')
 	out=$(stat -c %s "$DEMO_TMP/demo.img")
 	say "source    $(human "$in") in $(find "$dir" -xdev | wc -l) paths"
-	say "image     $(human "$out"), $(awk -v i="$in" -v o="$out" \
-		'BEGIN {printf "%.1f %%", i ? 100 * o / i : 0}') of the source"
-	say "pack      $(awk -v t="$took" 'BEGIN {printf "%.2f", t / 1000}') s," \
+	say "image     $(human "$out"), $(percent "$out" "$in") of the source"
+	say "pack      $((took / 1000)).$(printf '%03d' $((took % 1000))) s," \
 		"$(human $((took ? in * 1000 / took : in)))/s," \
 		"$(nproc) core(s)"
 	say "compare   $((SECONDS - start)) s"
