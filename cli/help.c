@@ -201,8 +201,12 @@ static void man_option(FILE *out, const struct cli_option *o)
 		}
 	}
 	putc('\n', out);
-	putc(toupper((unsigned char)o->meaning[0]), out);
-	roff_text(out, o->meaning + 1);
+	if (isalpha((unsigned char)o->meaning[0])) {
+		putc(toupper((unsigned char)o->meaning[0]), out);
+		roff_text(out, o->meaning + 1);
+	} else {
+		roff_text(out, o->meaning);
+	}
 	fputs(".\n", out);
 	if (o->def) {
 		fputs("The default is ", out);

@@ -95,6 +95,14 @@ int cli_parse(const struct cli_program *program, int argc, char **argv,
 int cli_usage(const struct cli_program *program, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Forward a failing status to the caller. */
+#define CLI_TRY(expr)                                                          \
+	do {                                                                   \
+		ek_status cli_try_status = (expr);                             \
+		if (cli_try_status != EK_OK)                                   \
+			return cli_try_status;                                 \
+	} while (0)
+
 /*
  * Values. Each fails with EK_INVALID and a reason; *out is then untouched.
  * Numbers are decimal or, with 0x, hexadecimal; no spaces.

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MKFS_IDS_H
+#define MKFS_IDS_H
+
+/* Numbers of the options in the table, which opts.c switches on. */
+enum mkfs_option {
+	OPT_REFUSED,
+	OPT_ALGORITHM,
+	OPT_PCLUSTER,
+	OPT_BLOCK,
+	OPT_EXTRA,
+	OPT_LABEL,
+	OPT_UUID,
+	OPT_TIME,
+	OPT_ALL_TIME,
+	OPT_MKFS_TIME,
+	OPT_PRESERVE_MTIME,
+	OPT_IGNORE_MTIME,
+	OPT_ALL_ROOT,
+	OPT_FORCE_UID,
+	OPT_FORCE_GID,
+	OPT_UID_OFFSET,
+	OPT_GID_OFFSET,
+	OPT_EXCLUDE_PATH,
+	OPT_EXCLUDE_REGEX,
+	OPT_HARD_DEREFERENCE,
+	OPT_XATTR,
+	OPT_WORKERS,
+	OPT_NO_SYNC,
+	OPT_DEBUG,
+	OPT_QUIET,
+	OPT_JSON,
+};
+
+#endif

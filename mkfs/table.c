@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mkfs/opts.h"
+
+#include "mkfs/ids.h"
+
+/* One row of the table, in the order of struct cli_option. */
+static const struct cli_option options[] = {
+	{OPT_ALGORITHM, NULL, 'z', CLI_REQUIRED, "ALGORITHM[,[level=]LEVEL]",
+	 "compress with lz4, or with lz4hc at a level from 0 to 12 (9 when "
+	 "none is given)",
+	 "no compression", "Compression", 0},
+	{OPT_PCLUSTER, NULL, 'C', CLI_REQUIRED, "SIZE",
+	 "largest physical cluster: bytes that are compressed data of one "
+	 "run; a multiple of the block size, up to 1 MiB. More than one "
+	 "block needs Linux 5.13",
+	 "one block", NULL, 0},
+	{OPT_BLOCK, NULL, 'b', CLI_REQUIRED, "SIZE",
+	 "block size: 512, 1024, 2048 or 4096. Less than the page size of "
+	 "the host that mounts needs Linux 6.4",
+	 "4096", "Layout", 0},
+	{OPT_EXTRA, NULL, 'E', CLI_REQUIRED, "WORD[,WORD...]",
+	 "further choices; ^ before a word takes it back. noinline_data: "
+	 "never keep ends of files next to inodes. force-inode-compact, "
+	 "force-inode-extended: inodes of 32 or of 64 bytes only. nosbcrc: no "
+	 "checksum of the superblock. Adds up",
+	 "none", NULL, 0},
+	{OPT_XATTR, NULL, 'x', CLI_REQUIRED, "NUMBER",
+	 "keep an extended attribute once for all when more than NUMBER "
+	 "inodes have it; a negative number drops all attributes",
+	 "2", NULL, 0},
+	{OPT_LABEL, NULL, 'L', CLI_REQUIRED, "LABEL",
+	 "volume label, up to 15 bytes", "none", "Identity and time", 0},
+	{OPT_UUID, NULL, 'U', CLI_REQUIRED, "UUID",
+	 "UUID of the file system: 36 characters, clear (all zero) or random",
+	 "made of all bytes of the image, so equal images have equal ones",
+	 NULL, 0},
+	{OPT_TIME, NULL, 'T', CLI_REQUIRED, "SECONDS",
+	 "fixed time, in seconds since 1970",
+	 "SOURCE_DATE_EPOCH, see ENVIRONMENT, or the files' own times", NULL,
+	 0},
+	{OPT_ALL_TIME, "all-time", 0, CLI_NONE, NULL,
+	 "the fixed time is for every file and for the superblock",
+	 "so with -T", NULL, 0},
+	{OPT_MKFS_TIME, "mkfs-time", 0, CLI_NONE, NULL,
+	 "the fixed time is for the superblock only", NULL, NULL, 0},
+	{OPT_PRESERVE_MTIME, "preserve-mtime", 0, CLI_NONE, NULL,
+	 "keep the time of each file", "so", NULL, 0},
+	{OPT_IGNORE_MTIME, "ignore-mtime", 0, CLI_NONE, NULL,
+	 "each file gets the build time, which makes inodes small", NULL, NULL,
+	 0},
+	{OPT_ALL_ROOT, "all-root", 0, CLI_NONE, NULL,
+	 "owner and group of all files become 0", NULL, "Owners", 0},
+	{OPT_FORCE_UID, "force-uid", 0, CLI_REQUIRED, "UID",
+	 "owner of all files", "each file's own", NULL, 0},
+	{OPT_FORCE_GID, "force-gid", 0, CLI_REQUIRED, "GID",
+	 "group of all files", "each file's own", NULL, 0},
+	{OPT_UID_OFFSET, "uid-offset", 0, CLI_REQUIRED, "NUMBER",
+	 "add NUMBER to all owners; may be negative", "0", NULL, 0},
+	{OPT_GID_OFFSET, "gid-offset", 0, CLI_REQUIRED, "NUMBER",
+	 "add NUMBER to all groups; may be negative", "0", NULL, 0},
+	{OPT_EXCLUDE_PATH, "exclude-path", 0, CLI_REQUIRED, "PATH",
+	 "leave out PATH, relative to SOURCE, with all beneath. Adds up",
+	 "nothing", "Selection", 0},
+	{OPT_EXCLUDE_REGEX, "exclude-regex", 0, CLI_REQUIRED, "REGEX",
+	 "leave out paths, relative to SOURCE, that the extended regular "
+	 "expression matches anywhere. Adds up",
+	 "nothing", NULL, 0},
+	{OPT_HARD_DEREFERENCE, "hard-dereference", 0, CLI_NONE, NULL,
+	 "each hard link becomes a file of its own", NULL, NULL, 0},
+	{OPT_WORKERS, "workers", 0, CLI_REQUIRED, "NUMBER",
+	 "threads; the bytes of the image do not depend on it",
+	 "the CPUs that the process may use", "Running", 0},
+	{OPT_NO_SYNC, "no-sync", 0, CLI_NONE, NULL,
+	 "do not wait until the image is on the disk", NULL, NULL, 0},
+	{OPT_DEBUG, NULL, 'd', CLI_REQUIRED, "LEVEL",
+	 "which messages to show: 0 errors, 2 warnings too, up to 9", "2", NULL,
+	 0},
+	{OPT_QUIET, "quiet", 0, CLI_NONE, NULL,
+	 "nothing on standard output, errors only", NULL, NULL, 0},
+	{OPT_JSON, "json", 0, CLI_NONE, NULL,
+	 "one JSON object on standard output instead of text", NULL, NULL, 0},
+
+/* What the peer knows and this version does not. */
+#define REFUSED(name, letter, arg)                                             \
+	{                                                                      \
+		OPT_REFUSED, name, letter, arg, NULL, NULL, NULL, NULL, 1      \
+	}
+	REFUSED("async-queue-limit", 0, CLI_REQUIRED),
+	REFUSED("offset", 0, CLI_REQUIRED),
+	REFUSED("fsalignblks", 0, CLI_REQUIRED),
+	REFUSED("dsunit", 0, CLI_REQUIRED),
+	REFUSED("compress-hints", 0, CLI_REQUIRED),
+	REFUSED("max-extent-bytes", 0, CLI_REQUIRED),
+	REFUSED("zD", 0, CLI_OPTIONAL),
+	REFUSED(NULL, 'm', CLI_REQUIRED),
+	REFUSED("MZ", 0, CLI_OPTIONAL),
+	REFUSED("zfeature-bits", 0, CLI_REQUIRED),
+	REFUSED("random-pclusterblks", 0, CLI_NONE),
+	REFUSED("random-algorithms", 0, CLI_NONE),
+	REFUSED("mount-point", 0, CLI_REQUIRED),
+	REFUSED("file-contexts", 0, CLI_REQUIRED),
+	REFUSED("product-out", 0, CLI_REQUIRED),
+	REFUSED("fs-config-file", 0, CLI_REQUIRED),
+	REFUSED("xattr-prefix", 0, CLI_REQUIRED),
+	REFUSED("xattr-inode-digest", 0, CLI_OPTIONAL),
+	REFUSED("root-xattr-isize", 0, CLI_REQUIRED),
+	REFUSED("chunksize", 0, CLI_REQUIRED),
+	REFUSED("blobdev", 0, CLI_REQUIRED),
+	REFUSED("tar", 0, CLI_OPTIONAL),
+	REFUSED("ungzip", 0, CLI_OPTIONAL),
+	REFUSED("gzip", 0, CLI_OPTIONAL),
+	REFUSED("unxz", 0, CLI_OPTIONAL),
+	REFUSED("unlzma", 0, CLI_OPTIONAL),
+	REFUSED("gzinfo", 0, CLI_OPTIONAL),
+	REFUSED("aufs", 0, CLI_NONE),
+	REFUSED("ovlfs-strip", 0, CLI_OPTIONAL),
+	REFUSED("sort", 0, CLI_REQUIRED),
+	REFUSED("clean", 0, CLI_OPTIONAL),
+	REFUSED("incremental", 0, CLI_OPTIONAL),
+	REFUSED("vmdk-desc", 0, CLI_REQUIRED),
+	REFUSED("s3", 0, CLI_REQUIRED),
+	REFUSED("oci", 0, CLI_OPTIONAL),
+#undef REFUSED
+};
+
+static const struct cli_section sections[] = {
+	{"OUTPUT",
+	 "IMAGE is written under a temporary name beside it, flushed to the "
+	 "disk and renamed:\non any failure an existing IMAGE is as it was "
+	 "and nothing is left. A symbolic link is\nfollowed. A block device "
+	 "is written in place. An IMAGE inside SOURCE is left out of itself."
+	 "\n\n"
+	 "Standard output has the version, on a terminal a line of progress, "
+	 "and a summary: the\nUUID, blocks, inodes, bytes, time, and the "
+	 "oldest kernel that mounts the image.\nMessages go to standard "
+	 "error.\n\n"
+	 "The same tree, options and versions of codecs give the same bytes. "
+	 "Holes are decided\nby content. Without -T and SOURCE_DATE_EPOCH "
+	 "the build time is the newest time in the\ntree."},
+	{"JSON",
+	 "With --json the object has the versions of program and codecs, "
+	 "uuid, sizes and\ncounts, and the seconds of each phase. A byte XX "
+	 "of a name that is not UTF-8 is\nwritten as the lone surrogate "
+	 "\\udcXX, as Python's surrogateescape does."},
+	{"ENVIRONMENT",
+	 "SOURCE_DATE_EPOCH: seconds since 1970. Times of files that are "
+	 "newer become it, older\nstay, and the superblock's time is it. "
+	 "With --all-time or --mkfs-time it is a fixed\ntime as of -T, which "
+	 "it gives way to."},
+	{NULL, NULL},
+};
+
+static const struct cli_exit exits[] = {
+	{"0", "The image is complete."},
+	{"1", "It is not: a wrong command line or any other failure."},
+	{NULL, NULL},
+};
+
+static void codec_versions(FILE *out)
+{
+	const char *name, *version;
+
+	fputs("codecs:", out);
+	for (size_t i = 0; (version = ek_build_codec(i, &name)); i++)
+		fprintf(out, "%s %s (%s)", i ? "," : "", name, version);
+	putc('\n', out);
+}
+
+const struct cli_program mkfs_program = {
+	.name = "mkfs.erofs",
+	.synopsis = "[OPTIONS] IMAGE SOURCE",
+	.purpose = "make an EROFS image of a directory",
+	.description =
+		"Makes the read-only file system IMAGE of the directory "
+		"SOURCE, "
+		"with all types of files,\nhard links, owners, times to the "
+		"nanosecond and extended attributes. Other file\nsystems "
+		"mounted "
+		"inside SOURCE are included. A file that cannot be read or "
+		"that "
+		"changes\nmeanwhile is an error.",
+	.options = options,
+	.n_options = sizeof(options) / sizeof(options[0]),
+	.sections = sections,
+	.exits = exits,
+	.see_also = "dump.erofs(8), fsck.erofs(8), mount(8)",
+	.usage_status = 1,
+	.version = codec_versions,
+};
