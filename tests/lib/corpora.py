@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trees of the real world, made once and kept in CACHE.
+
+"slice" is cut from the machine's own files and costs a second. The others are
+fetched (debootstrap, apt, npm) when EK_CORPORA=full or EK_SOAK=1 asks, within
+two minutes each; a corpus that cannot be had is a skip with its reason.
+"""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from lib import oracle
+
+CACHE = os.environ.get("EK_CORPUS_CACHE") or "/var/tmp/erofskit-corpora"
+FULL = (os.environ.get("EK_CORPORA") == "full"
+        or os.environ.get("EK_SOAK") == "1")
+NAMES = ["slice"] + (["minbase", "kernel", "node"] if FULL else [])
+PATIENCE = 120
+SLICE = ("/etc", "/usr/lib/python3.11", "/usr/include", "/usr/share/perl5",
+         "/usr/share/doc", "/usr/lib/x86_64-linux-gnu/perl")
+SLICE_BYTES = 16 << 20
+PACKAGES = ("lodash", "express", "webpack", "eslint", "typescript")
+
+
+def _run(*argv, cwd=None):
+    subprocess.run(argv, check=True, cwd=cwd, timeout=PATIENCE,
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.PIPE)
+
+
+def _slice(where):
+    """Up to SLICE_BYTES of each of several directories of this machine."""
+    for source in SLICE:
+        if not os.path.isdir(source):
+            continue
+        room = SLICE_BYTES
+        base = os.path.join(where, source.strip("/").replace("/", "-"))
+        os.mkdir(base)
+        for path, dirs, files in os.walk(source):
+            dirs.sort()
+            into = os.path.join(base, os.path.relpath(path, source))
+            os.makedirs(into, exist_ok=True)
+            for name in sorted(files):
+                old = os.path.join(path, name)
+                room -= os.lstat(old).st_size
+                if room < 0:
+                    break
+                if os.path.islink(old) or os.path.isfile(old):
+                    shutil.copy2(old, os.path.join(into, name),
+                                 follow_symlinks=False)
+            if room < 0:
+                break
+
+
+def _minbase(where):
+    _run("debootstrap", "--variant=minbase", "bookworm", where)
+    _run("umount", "-q", os.path.join(where, "proc")) if os.path.ismount(
+        os.path.join(where, "proc")) else None
+    shutil.rmtree(os.path.join(where, "var/cache/apt/archives"))
+
+
+def _kernel(where):
+    down = where + "-deb"
+    os.makedirs(down, exist_ok=True)
+    _run("apt-get", "download", "linux-source-6.1", cwd=down)
+    deb = os.path.join(down, sorted(os.listdir(down))[0])
+    _run("dpkg-deb", "-x", deb, os.path.join(down, "x"))
+    _run("tar", "-xJf", os.path.join(down, "x/usr/src/linux-source-6.1.tar.xz"),
+         "-C", where, "--strip-components=1", "--wildcards",
+         *("linux-source-6.1/%s/*" % d
+           for d in ("fs", "include", "kernel", "mm", "net", "arch/x86")))
+    shutil.rmtree(down)
+
+
+def _node(where):
+    _run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts",
+         "--prefix", where, "--cache", where + "-cache", *PACKAGES)
+    shutil.rmtree(where + "-cache", ignore_errors=True)
+
+
+MAKERS = {"slice": _slice, "minbase": _minbase, "kernel": _kernel,
+          "node": _node}
+_records = {}
+
+
+def get(name):
+    """The directory of corpus name; skips when it cannot be had."""
+    done = os.path.join(CACHE, name)
+    if os.path.isdir(done):
+        return done
+    part = "%s.part-%d" % (done, os.getpid())
+    os.makedirs(part)
+    try:
+        MAKERS[name](part)
+        os.chmod(part, 0o755)
+        os.rename(part, done)
+    except FileExistsError:
+        pass
+    except (OSError, subprocess.SubprocessError) as error:
+        if name == "slice" or os.path.isdir(done):
+            if not os.path.isdir(done):
+                raise
+        else:
+            words = getattr(error, "stderr", None) or b""
+            pytest.skip("corpus %s: %s %s" % (name, error,
+                                              words.decode()[-200:]))
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return done
+
+
+def records(name):
+    """What the oracle finds in a corpus, walked once a session."""
+    if name not in _records:
+        _records[name] = oracle.normal(oracle.walk(get(name)))
+    return _records[name]
