@@ -44,7 +44,8 @@ static void *add_piece(struct ek_arena *arena, size_t n)
 	size_t size = n > EK_ARENA_PIECE / 4 ? n : EK_ARENA_PIECE;
 	struct piece *p;
 
-	if (size > SIZE_MAX - sizeof(*p))
+	/* No object is larger; malloc() would have to say so. */
+	if (size > PTRDIFF_MAX - sizeof(*p))
 		return NULL;
 	p = malloc(sizeof(*p) + size);
 	if (!p)
