@@ -16,6 +16,8 @@ static ek_status digits(const char *text, const char **end, uint64_t *out,
 	const char *p = base == 16 ? text + 2 : text;
 	char *stop;
 
+	if (text[0] == '-' && isdigit((unsigned char)text[1]))
+		return ek_fail(err, EK_INVALID, "must not be negative");
 	/* strtoull() would take spaces and signs. */
 	if (!(base == 16 ? isxdigit((unsigned char)*p)
 			 : isdigit((unsigned char)*p)))

@@ -4,6 +4,7 @@
 #include "cli/message.h"
 #include "mkfs/ids.h"
 
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -283,8 +284,19 @@ ek_status mkfs_exclude(struct mkfs_options *o, const char *path,
 static ek_status set_regex(struct mkfs_options *o, const char *value,
 			   struct ek_err *err)
 {
-	ek_status s =
-		append(&o->regexes, &o->walk.n_exclude_regexes, value, err);
+	ek_status s;
+	char why[128];
+	regex_t re;
+	int rc;
+
+	/* Here too, so that a wrong one is told before anything begins. */
+	rc = regcomp(&re, value, REG_EXTENDED | REG_NOSUB);
+	if (rc) {
+		regerror(rc, &re, why, sizeof(why));
+		return ek_fail(err, EK_INVALID, "%s", why);
+	}
+	regfree(&re);
+	s = append(&o->regexes, &o->walk.n_exclude_regexes, value, err);
 
 	o->walk.exclude_regexes = (const char *const *)o->regexes;
 	return s;
