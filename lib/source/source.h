@@ -13,6 +13,7 @@
 struct ek_file; /* an open regular file of a source */
 
 struct ek_tree_source;
+struct ek_place;
 
 struct ek_tree_source_ops {
 	/* Open the data of @inode (its ->data is ours). Names the path. */
@@ -31,11 +32,37 @@ struct ek_tree_source_ops {
 	 */
 	ek_status (*close)(struct ek_file *file, struct ek_err *err);
 	void (*free)(struct ek_tree_source *src);
+	/*
+	 * Where the data of @inode stands on the source's devices, in order of
+	 * the file; the rest of the file is holes. *places live as long as the
+	 * source. NULL: this source has no devices.
+	 */
+	ek_status (*place)(struct ek_tree_source *src,
+			   const struct ek_tree_inode *inode,
+			   const struct ek_place **places, size_t *n,
+			   struct ek_err *err);
+};
+
+/* A run of a file's bytes on a device. */
+struct ek_place {
+	uint64_t at;     /* offset in the file */
+	uint64_t length; /* bytes, > 0 */
+	uint64_t offset; /* byte offset on the device */
+	uint16_t device; /* 1 and up */
+};
+
+/* What holds data that an index points to. */
+struct ek_place_device {
+	uint64_t bytes; /* length of the device */
+	char tag[65];   /* identity, NUL-terminated; "" for none */
 };
 
 struct ek_tree_source {
 	const struct ek_tree_source_ops *ops;
 	struct ek_tree *tree; /* owned; sealed */
+	/* Devices in slot order, for place(); owned. */
+	const struct ek_place_device *devices;
+	uint16_t n_devices;
 };
 
 void ek_tree_source_free(struct ek_tree_source *src);

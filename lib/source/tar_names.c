@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "source/tar_priv.h"
+
+#include "base/try.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+/* The next component of *path that is not "." or empty; 0 at the end. */
+static size_t component(const char **path)
+{
+	size_t n;
+
+	for (;;) {
+		*path += strspn(*path, "/");
+		n = strcspn(*path, "/");
+		if (n != 1 || **path != '.')
+			return n;
+		*path += 1;
+	}
+}
+
+static bool is_last(const char *after)
+{
+	return component(&after) == 0;
+}
+
+/* A parent that no member has spoken of yet: as mkdir -p by its owner. */
+static ek_status implied(struct ek_tar_build *b, struct ek_edit_node *parent,
+			 const char *name, size_t n, struct ek_edit_node **node,
+			 struct ek_err *err)
+{
+	struct ek_tree_inode *inode;
+
+	EK_TRY(ek_tree_inode(b->tree,
+			     S_IFDIR | 0755 | (parent->inode->mode & 022),
+			     &inode, err));
+	inode->uid = parent->inode->uid;
+	inode->gid = parent->inode->gid;
+	inode->mtime = parent->inode->mtime;
+	inode->mtime_nsec = parent->inode->mtime_nsec;
+	return ek_edit_put(b->edit, parent, name, n, inode, node, err);
+}
+
+static ek_status climbs(const char *path, struct ek_err *err)
+{
+	return ek_fail(err, EK_CORRUPT, "'%s' climbs by \"..\"", path);
+}
+
+ek_status ek_tar_parent(struct ek_tar_build *b, const char *path,
+			struct ek_edit_node **parent, const char **name,
+			size_t *name_len, struct ek_err *err)
+{
+	struct ek_edit_node *dir = ek_edit_root(b->edit), *next;
+	const char *p = path;
+	unsigned depth = 0;
+	size_t n;
+
+	*name_len = 0;
+	while ((n = component(&p)) != 0) {
+		if (n == 2 && p[0] == '.' && p[1] == '.')
+			return climbs(path, err);
+		if (++depth > EK_TREE_DEPTH_MAX)
+			return ek_fail(err, EK_LIMIT,
+				       "a path of more than %u names",
+				       EK_TREE_DEPTH_MAX);
+		*name = p;
+		*name_len = n;
+		p += n;
+		if (is_last(p))
+			break;
+		next = ek_edit_find(b->edit, dir, *name, n);
+		if (!next)
+			EK_TRY(implied(b, dir, *name, n, &next, err));
+		if (!S_ISDIR(next->inode->mode))
+			return ek_fail(err, EK_CORRUPT,
+				       "'%s' goes through '%s', which is no "
+				       "directory",
+				       path, next->name);
+		dir = next;
+	}
+	*parent = dir;
+	return EK_OK;
+}
+
+ek_status ek_tar_find(struct ek_tar_build *b, const char *path,
+		      struct ek_edit_node **node, struct ek_err *err)
+{
+	const char *p = path;
+	size_t n;
+
+	*node = ek_edit_root(b->edit);
+	while (*node && (n = component(&p)) != 0) {
+		if (n == 2 && p[0] == '.' && p[1] == '.')
+			return climbs(path, err);
+		*node = ek_edit_find(b->edit, *node, p, n);
+		p += n;
+	}
+	return EK_OK;
+}
