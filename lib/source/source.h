@@ -45,7 +45,7 @@ struct ek_tree_source_ops {
 
 /* A run of a file's bytes on a device. */
 struct ek_place {
-	uint64_t at;     /* offset in the file */
+	uint64_t at;	 /* offset in the file */
 	uint64_t length; /* bytes, > 0 */
 	uint64_t offset; /* byte offset on the device */
 	uint16_t device; /* 1 and up */
@@ -54,7 +54,7 @@ struct ek_place {
 /* What holds data that an index points to. */
 struct ek_place_device {
 	uint64_t bytes; /* length of the device */
-	char tag[65];   /* identity, NUL-terminated; "" for none */
+	char tag[65];	/* identity, NUL-terminated; "" for none */
 };
 
 struct ek_tree_source {

@@ -57,9 +57,10 @@ static int run(const char *line, struct seen *seen, char operands[256],
 	char copy[256], *argv[16], *save = NULL;
 	int argc = 0, first = 0, status, out, err_fd, fd;
 	char name[] = "/tmp/ek-cli-XXXXXX";
+	size_t len = 0;
 	ssize_t n;
 
-	strcpy(copy, line);
+	snprintf(copy, sizeof(copy), "%s", line);
 	for (char *w = strtok_r(copy, " ", &save); w;
 	     w = strtok_r(NULL, " ", &save))
 		argv[argc++] = w;
@@ -83,10 +84,9 @@ static int run(const char *line, struct seen *seen, char operands[256],
 	close(fd);
 	output[n < 0 ? 0 : n] = 0;
 	operands[0] = 0;
-	for (int i = first; status == CLI_GO_ON && i < argc; i++) {
-		strcat(operands, argv[i]);
-		strcat(operands, " ");
-	}
+	for (int i = first; status == CLI_GO_ON && i < argc; i++)
+		len += (size_t)snprintf(operands + len, 256 - len, "%s ",
+					argv[i]);
 	return status;
 }
 

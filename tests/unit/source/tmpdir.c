@@ -15,7 +15,7 @@ int tmpdir_new(void **state)
 
 	if (!t)
 		return -1;
-	strcpy(t->path, "/tmp/ek-source-XXXXXX");
+	snprintf(t->path, sizeof(t->path), "/tmp/ek-source-XXXXXX");
 	if (!mkdtemp(t->path))
 		return -1;
 	t->fd = open(t->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -41,7 +41,7 @@ static void empty(int at)
 		for (int i = 0; i < n && !name[0]; i += d->d_reclen) {
 			d = (const void *)(buf + i);
 			if (strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
-				strcpy(name, d->d_name);
+				snprintf(name, sizeof(name), "%s", d->d_name);
 		}
 		if (!name[0])
 			return;
