@@ -16,7 +16,7 @@ static ek_status no_memory(struct ek_err *err)
 ek_status ek_tree_new(struct ek_tree **tree, struct ek_err *err)
 {
 	struct ek_tree *t = calloc(1, sizeof(*t));
-	struct ek_tree_inode *inode;
+	struct ek_tree_inode *inode = NULL;
 
 	if (!t)
 		return no_memory(err);
