@@ -99,6 +99,18 @@ struct ek_image_device {
 ek_status ek_image_device(const struct ek_image *image, unsigned int slot,
 			  struct ek_image_device *device, struct ek_err *err);
 
+/** The oldest Linux that mounts an image. */
+struct ek_image_need {
+	unsigned int major, minor;
+	const char *reason; /**< constant words, e.g. "zstd compression" */
+};
+
+/**
+ * What the superblock asks of Linux (features and codecs; not what single
+ * inodes use), with pages of 4 KiB.
+ */
+void ek_image_need(const struct ek_image *image, struct ek_image_need *need);
+
 /** Layouts of an inode's data, as on disk. */
 enum ek_layout {
 	EK_LAYOUT_FLAT_PLAIN = 0,

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/try.h"
+#include "format/needs.h"
 
 #include <string.h>
 
@@ -255,4 +256,15 @@ ek_status ek_image_device(const struct ek_image *image, unsigned int slot,
 	device->blocks = s->blocks;
 	device->uniaddr = s->uniaddr;
 	return EK_OK;
+}
+
+void ek_image_need(const struct ek_image *image, struct ek_image_need *need)
+{
+	struct ek_need needs[EK_NEEDS_MAX];
+	size_t n;
+
+	ek_needs(&image->sb, &image->cfgs, 0, needs, &n);
+	need->major = needs[n - 1].major;
+	need->minor = needs[n - 1].minor;
+	need->reason = needs[n - 1].reason;
 }
