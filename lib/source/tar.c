@@ -420,6 +420,7 @@ static ek_status read_members(struct ek_tar_input *in, const char *name,
 	ek_status status;
 
 	EK_TRY(ek_tree_new(&b->tree, err));
+	b->tree->root->inode->implied = true;
 	status = ek_edit_new(b->tree, &b->edit, err);
 	if (status == EK_OK)
 		status = ek_tar_open(in, name, &o, &b->tar, err);

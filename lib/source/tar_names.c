@@ -39,6 +39,7 @@ static ek_status implied(struct ek_tar_build *b, struct ek_edit_node *parent,
 	inode->gid = parent->inode->gid;
 	inode->mtime = parent->inode->mtime;
 	inode->mtime_nsec = parent->inode->mtime_nsec;
+	inode->implied = true;
 	return ek_edit_put(b->edit, parent, name, n, inode, node, err);
 }
 

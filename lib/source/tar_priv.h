@@ -5,6 +5,7 @@
 /* What the files of the tar source share. */
 
 #include "base/vec.h"
+#include "source/overlay.h"
 #include "source/tar.h"
 #include "tree/edit.h"
 
@@ -58,9 +59,6 @@ enum ek_whiteout ek_whiteout_of(const char *name, size_t n);
 ek_status ek_tar_whiteout(struct ek_tar_build *b, enum ek_whiteout kind,
 			  struct ek_edit_node *parent, const char *name,
 			  size_t name_len, struct ek_err *err);
-
-/* Whether @xattr is one of overlayfs's own. */
-bool ek_overlay_xattr(const char *name);
 
 /* Give @inode the attribute @name = @value besides those it has. */
 ek_status ek_tar_add_xattr(struct ek_tar_build *b, struct ek_tree_inode *inode,

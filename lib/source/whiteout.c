@@ -25,12 +25,6 @@ enum ek_whiteout ek_whiteout_of(const char *name, size_t n)
 	return EK_WHITEOUT_NAME;
 }
 
-bool ek_overlay_xattr(const char *name)
-{
-	return !strncmp(name, "trusted.overlay.", 16) ||
-	       !strncmp(name, "user.overlay.", 13);
-}
-
 ek_status ek_tar_add_xattr(struct ek_tar_build *b, struct ek_tree_inode *inode,
 			   const char *name, const void *value, size_t n,
 			   struct ek_err *err)
