@@ -4,7 +4,7 @@
 
 /*
  * Numbers of the on-disk format. Section numbers in lib/format are those of
- * the format reference (docs/format.md).
+ * the format reference.
  */
 
 #include <stdint.h>
