@@ -153,7 +153,7 @@ static ek_status file_data(struct merged *m, const struct ek_tree_inode *from,
 	if (!m->placed)
 		return EK_OK;
 	EK_TRY(src->ops->place(src, from, &places, &f->n_places, err));
-	if (!f->n_places)
+	if (!f->n_places || f->n_places == EK_PLACE_NONE)
 		return EK_OK;
 	f->places = ek_arena_alloc(arena, f->n_places * sizeof(*f->places));
 	if (!f->places)

@@ -34,14 +34,18 @@ struct ek_tree_source_ops {
 	void (*free)(struct ek_tree_source *src);
 	/*
 	 * Where the data of @inode stands on the source's devices, in order of
-	 * the file; the rest of the file is holes. *places live as long as the
-	 * source. NULL: this source has no devices.
+	 * the file; the rest of the file is holes. *n EK_PLACE_NONE: the data
+	 * stands on no device in a form that can be addressed, and is read by
+	 * open(). *places live as long as the source. NULL: this source has
+	 * no devices.
 	 */
 	ek_status (*place)(struct ek_tree_source *src,
 			   const struct ek_tree_inode *inode,
 			   const struct ek_place **places, size_t *n,
 			   struct ek_err *err);
 };
+
+#define EK_PLACE_NONE SIZE_MAX
 
 /* A run of a file's bytes on a device. */
 struct ek_place {
