@@ -38,6 +38,46 @@ enum ek_inode_form {
 	EK_INODE_EXTENDED,
 };
 
+/** One attribute of a node of a manifest. */
+struct ek_manifest_xattr {
+	const char *name; /**< full name, NUL-terminated */
+	const uint8_t *value;
+	size_t value_len;
+};
+
+/**
+ * One name of the tree with the metadata that the image has. Everything is
+ * borrowed for the time of the call.
+ */
+struct ek_manifest_node {
+	const char *path; /**< "/" for the root, "/a/b"; NUL-terminated */
+	/** Path of the first name of this inode; NULL when it is this one. */
+	const char *first;
+	uint32_t mode; /**< st_mode */
+	uint32_t uid, gid;
+	uint32_t nlink;
+	uint64_t size; /**< regular files and symlinks; else 0 */
+	int64_t mtime;
+	uint32_t mtime_nsec;
+	uint32_t rdev_major, rdev_minor;
+	const char *target;	/**< symlinks; NUL-terminated */
+	const uint8_t *sha256;	/**< regular files: 32 bytes; else NULL */
+	const struct ek_manifest_xattr *xattrs; /**< sorted by name */
+	size_t n_xattrs;
+};
+
+/** Where a build tells what it has read. */
+struct ek_manifest_sink {
+	/**
+	 * Called by the building thread, a directory before what it holds, the
+	 * names of a directory sorted by unsigned bytes. A status other than
+	 * EK_OK ends the build with it.
+	 */
+	ek_status (*node)(void *arg, const struct ek_manifest_node *node,
+			  struct ek_err *err);
+	void *arg;
+};
+
 /** Set size to sizeof(struct ek_build_options), zero the rest: defaults. */
 struct ek_build_options {
 	size_t size;
@@ -77,10 +117,11 @@ struct ek_build_options {
 			 uint64_t total_bytes);
 	void *progress_arg;
 	/**
-	 * Non-NULL: called for each node in path order with the SHA-256 of
-	 * regular files while building (the source of a manifest).
+	 * Non-NULL: gets every name of the tree when the image is written, with
+	 * the SHA-256 of regular files as they were read. Costs one SHA-256 over
+	 * all data.
 	 */
-	struct ek_manifest_sink *manifest;
+	const struct ek_manifest_sink *manifest;
 };
 
 #define EK_LEVEL_DEFAULT       INT32_MIN

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "build/internal.h"
+
+#include "base/try.h"
+
+#include <string.h>
+
+/* Index bytes of one file: enough for 2 TiB of 4 KiB blocks. */
+#define RECORD_MAX (SIZE_MAX / 4 < (1u << 30) ? SIZE_MAX / 4 : (size_t)1 << 30)
+
+/* Room beyond a segment, for tails of a batch. */
+#define IN_ROOM (EK_SEGMENT + 4096u)
+
+static void cleanup(struct ek_build *b)
+{
+	ek_pool_free(b->pool);
+	for (unsigned i = 0; b->jobs && i < b->n_jobs; i++) {
+		free(b->jobs[i].in);
+		free(b->jobs[i].out);
+		free(b->jobs[i].pieces);
+		free(b->jobs[i].files);
+	}
+	free(b->jobs);
+	for (unsigned i = 0; b->encs && i < b->workers; i++)
+		ek_build_encoder_free(b->encs[i]);
+	free(b->encs);
+	free(b->plans);
+	ek_shares_free(&b->shares);
+	free(b->digests);
+	ek_vec_free(&b->large.pieces);
+	ek_vec_free(&b->large.chunks);
+	ek_sha_free(b->large.sha);
+	ek_hash_free(b->hash);
+	ek_zone_free(&b->zone);
+	ek_buf_free(&b->record);
+	free(b->zpieces);
+	/* The plans are gone: leave no pointers to them. */
+	for (uint32_t i = 0; i < b->tree->n_inodes; i++)
+		b->tree->inodes[i]->plan = NULL;
+}
+
+static ek_status make_jobs(struct ek_build *b, struct ek_err *err)
+{
+	/*
+	 * With one worker jobs run when they are submitted. Else each worker
+	 * has one at work and one waiting to be committed.
+	 */
+	b->n_jobs = b->workers == 1 ? 1 : b->workers * 2;
+	b->jobs = calloc(b->n_jobs, sizeof(*b->jobs));
+	if (!b->jobs)
+		return ek_fail(err, EK_NOMEM, "no memory for jobs");
+	b->out_cap = ek_compress_room(EK_SEGMENT, b->bs, b->max_blocks);
+	b->cap_pieces = EK_SEGMENT / b->bs + 2 * EK_BATCH_FILES + 2;
+	for (unsigned i = 0; i < b->n_jobs; i++) {
+		struct ek_build_job *job = &b->jobs[i];
+
+		/* Pages that no job touches are never there. */
+		job->b = b;
+		job->in = malloc(IN_ROOM);
+		job->out = malloc(b->out_cap);
+		job->files = calloc(EK_BATCH_FILES, sizeof(*job->files));
+		job->pieces = calloc(b->cap_pieces, sizeof(*job->pieces));
+		if (!job->in || !job->out || !job->files || !job->pieces)
+			return ek_fail(err, EK_NOMEM, "no memory for jobs");
+	}
+	return ek_pool_new(b->workers, b->n_jobs, &b->pool, err);
+}
+
+static ek_status make_encoders(struct ek_build *b, struct ek_err *err)
+{
+	if (!b->opt.codec)
+		return EK_OK;
+	b->encs = calloc(b->workers, sizeof(struct ek_encoder *));
+	if (!b->encs)
+		return ek_fail(err, EK_NOMEM, "no memory for encoders");
+	for (unsigned i = 0; i < b->workers; i++)
+		EK_TRY(ek_build_encoder(&b->opt, &b->encs[i], err));
+	return EK_OK;
+}
+
+static ek_status make_digests(struct ek_build *b, struct ek_err *err)
+{
+	if (b->opt.uuid_mode == EK_UUID_CONTENT)
+		EK_TRY(ek_hash_new(&b->hash, err));
+	if (!b->opt.manifest)
+		return EK_OK;
+	b->digests = calloc(b->tree->n_inodes, sizeof(*b->digests));
+	if (!b->digests)
+		return ek_fail(err, EK_NOMEM, "no memory for digests");
+	return ek_sha_new(&b->large.sha, err);
+}
+
+static ek_status prepare(struct ek_build *b,
+			 const struct ek_build_options *options,
+			 struct ek_err *err)
+{
+	EK_TRY(ek_build_options_load(options, &b->opt, err));
+	EK_BUG_ON(!b->tree->sealed || b->tree->n_inodes == 0 ||
+		  b->tree->inodes[0] != b->tree->root->inode);
+	b->bs = b->opt.block_size;
+	b->blkszbits = (uint8_t)__builtin_ctz(b->bs);
+	b->max_blocks = b->opt.max_pcluster / b->bs;
+	b->workers = b->opt.workers ? b->opt.workers : ek_cpus();
+	b->sb.blkszbits = b->blkszbits;
+	/* The superblock and the configuration of one codec. */
+	b->head_blocks = ek_div_up(EK_SB_OFFSET + EK_SB_SIZE_MIN + 16, b->bs);
+	b->next_blk = b->head_blocks;
+	b->record = EK_BUF_INIT(RECORD_MAX);
+	ek_zone_init(&b->zone, b->bs);
+	b->plans = calloc(b->tree->n_inodes, sizeof(*b->plans));
+	if (!b->plans)
+		return ek_fail(err, EK_NOMEM, "no memory for %u inodes",
+			       b->tree->n_inodes);
+	EK_TRY(ek_build_plan(b, err));
+	EK_TRY(make_digests(b, err));
+	EK_TRY(make_encoders(b, err));
+	return make_jobs(b, err);
+}
+
+/*
+ * The zone begins with a slot that no inode has, since NID 0 means "none" in
+ * some fields, then the root, whose NID has 16 bits, then the shared
+ * attributes.
+ */
+static ek_status begin_zone(struct ek_build *b, struct ek_err *err)
+{
+	struct ek_shares *s = &b->shares;
+	uint64_t pos;
+
+	EK_TRY(ek_zone_alloc(&b->zone, EK_NID_SLOT, false, &pos, err));
+	EK_TRY(ek_commit_until(b, 1, err));
+	if (s->area_size == 0)
+		return EK_OK;
+	EK_TRY(ek_zone_alloc(&b->zone, s->area_size, true, &s->area_pos, err));
+	for (size_t i = 0; i < s->n; i++)
+		s->at[i].id += (uint32_t)(s->area_pos / 4);
+	return EK_OK;
+}
+
+static ek_status run(struct ek_build *b, const struct ek_build_options *options,
+		     struct ek_err *err)
+{
+	int64_t start, data;
+
+	EK_TRY(prepare(b, options, err));
+	start = ek_build_now();
+	EK_TRY(begin_zone(b, err));
+	EK_TRY(ek_build_data(b, err));
+	data = ek_build_now();
+	EK_TRY(ek_build_finish(b, err));
+	if (b->opt.manifest)
+		EK_TRY(ek_build_manifest(b, err));
+	b->stats->ns_data = (uint64_t)(data - start);
+	b->stats->ns_meta = (uint64_t)(ek_build_now() - data);
+	return EK_OK;
+}
+
+ek_status ek_build_tree(struct ek_tree_source *src,
+			const struct ek_build_options *options,
+			struct ek_sink *sink, struct ek_build_stats *stats,
+			struct ek_err *err)
+{
+	struct ek_build b = {.src = src, .tree = src->tree, .sink = sink};
+	struct ek_build_stats ignored;
+	ek_status status;
+
+	b.stats = stats ? stats : &ignored;
+	memset(b.stats, 0, sizeof(*b.stats));
+	status = run(&b, options, err);
+	cleanup(&b);
+	return status;
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "build/internal.h"
+
+#include "base/try.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+/* Addresses are 32 bits, and all ones mean that there is none. */
+#define BLOCKS_MAX ((uint64_t)UINT32_MAX - 1)
+
+ek_status ek_build_append(struct ek_build *b, const void *from, size_t n,
+			  struct ek_err *err)
+{
+	uint64_t blocks = n / b->bs;
+
+	EK_BUG_ON(n % b->bs);
+	if (n == 0)
+		return EK_OK;
+	if (blocks > BLOCKS_MAX - b->next_blk)
+		return ek_fail(err, EK_LIMIT,
+			       "the image has more than 2^32 - 2 blocks");
+	EK_TRY(ek_sink_write(b->sink, b->next_blk * b->bs, from, n, err));
+	if (b->hash)
+		ek_hash_add(b->hash, from, n);
+	b->next_blk += blocks;
+	return EK_OK;
+}
+
+ek_status ek_commit_until(struct ek_build *b, uint32_t end, struct ek_err *err)
+{
+	for (; b->placed < end; b->placed++) {
+		struct ek_tree_inode *inode = b->tree->inodes[b->placed];
+
+		if (S_ISREG(inode->mode)) {
+			EK_BUG_ON(inode->size);
+			EK_TRY(ek_build_flat(b, inode, 0, NULL, 0, err));
+		} else {
+			EK_TRY(ek_special_place(b, inode, err));
+		}
+	}
+	return EK_OK;
+}
+
+/* All before @inode, which the caller places next. */
+static ek_status reach(struct ek_build *b, const struct ek_tree_inode *inode,
+		       struct ek_err *err)
+{
+	EK_TRY(ek_commit_until(b, inode->index, err));
+	b->placed++;
+	return EK_OK;
+}
+
+static ek_status commit_batch(struct ek_build *b, struct ek_build_job *job,
+			      struct ek_err *err)
+{
+	uint64_t blk = b->next_blk;
+
+	EK_TRY(ek_build_append(b, job->out, job->out_used, err));
+	for (uint32_t i = 0; i < job->n_files; i++) {
+		struct ek_job_file *f = &job->files[i];
+
+		EK_TRY(reach(b, f->inode, err));
+		if (f->coded)
+			EK_TRY(ek_build_coded(b, f->inode, blk, f->blocks, 0,
+					      job->pieces + f->pieces,
+					      f->n_pieces, err));
+		else
+			EK_TRY(ek_build_flat(b, f->inode, blk, f->tail,
+					     f->tail_len, err));
+		if (b->digests)
+			memcpy(b->digests[f->inode->index], f->sha256, 32);
+		blk += f->blocks;
+	}
+	return EK_OK;
+}
+
+/* Remember the extents of a segment, stored or coded. */
+static ek_status note_pieces(struct ek_build *b, struct ek_build_job *job,
+			     const struct ek_job_file *f, struct ek_err *err)
+{
+	struct ek_large *l = &b->large;
+	uint32_t left = job->len;
+
+	if (f->coded) {
+		l->coded = true;
+		for (uint32_t i = 0; i < f->n_pieces; i++)
+			EK_TRY(ek_vec_push(&l->pieces,
+					   job->pieces[f->pieces + i],
+					   EK_PIECES_MAX, err));
+		return EK_OK;
+	}
+	for (; left; left -= (uint32_t)ek_min(left, b->bs)) {
+		ek_piece p = ek_piece_make((uint32_t)ek_min(left, b->bs), 1);
+
+		/* Nothing but whole stored blocks so far: a number will do. */
+		if (!l->coded && left >= b->bs) {
+			l->lead++;
+			continue;
+		}
+		EK_TRY(ek_vec_push(&l->pieces, p, EK_PIECES_MAX, err));
+	}
+	return EK_OK;
+}
+
+static ek_status finish_coded(struct ek_build *b, const struct ek_job_file *f,
+			      struct ek_err *err)
+{
+	struct ek_large *l = &b->large;
+
+	EK_TRY(reach(b, f->inode, err));
+	/* Nothing but stored blocks: that is a flat file. */
+	if (!l->coded)
+		return ek_build_flat(b, f->inode, l->start, NULL, 0, err);
+	return ek_build_coded(b, f->inode, l->start, l->blocks, l->lead,
+			      l->pieces.at, l->pieces.n, err);
+}
+
+static ek_status commit_coded(struct ek_build *b, struct ek_build_job *job,
+			      struct ek_job_file *f, struct ek_err *err)
+{
+	EK_TRY(ek_build_append(b, job->out, job->out_used, err));
+	b->large.blocks += f->blocks;
+	EK_TRY(note_pieces(b, job, f, err));
+	return job->last ? finish_coded(b, f, err) : EK_OK;
+}
+
+/* Whether chunk @i of a segment is left out. */
+static bool is_hole(const struct ek_build *b, const struct ek_build_job *job,
+		    uint32_t i)
+{
+	uint64_t left = job->len - (uint64_t)i * EK_HOLE_CHUNK;
+
+	if (!(job->zeros >> i & 1))
+		return false;
+	/* A short end alone is not worth another layout. */
+	return left >= EK_HOLE_CHUNK || b->large.holes;
+}
+
+/* Append the chunks of a segment that are not holes, runs at once. */
+static ek_status append_chunks(struct ek_build *b, struct ek_build_job *job,
+			       struct ek_err *err)
+{
+	struct ek_large *l = &b->large;
+	uint32_t n = (uint32_t)ek_div_up(job->len, EK_HOLE_CHUNK);
+	size_t from = 0, to = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		bool hole = is_hole(b, job, i);
+		uint32_t blk = (uint32_t)(b->next_blk + (to - from) / b->bs);
+
+		if (hole)
+			blk = UINT32_MAX;
+		EK_TRY(ek_vec_push(&l->chunks, blk, EK_HOLE_CHUNKS_MAX, err));
+		if (!hole) {
+			to = (size_t)ek_min(job->out_used,
+					    (size_t)(i + 1) * EK_HOLE_CHUNK);
+			continue;
+		}
+		l->holes = true;
+		EK_TRY(ek_build_append(b, job->out + from, to - from, err));
+		from = to = (size_t)(i + 1) * EK_HOLE_CHUNK;
+	}
+	return ek_build_append(b, job->out + from, to - from, err);
+}
+
+static ek_status commit_plain(struct ek_build *b, struct ek_build_job *job,
+			      struct ek_job_file *f, struct ek_err *err)
+{
+	struct ek_large *l = &b->large;
+	uint32_t tail = job->last ? job->len % b->bs : 0;
+
+	if (l->holes || !ek_build_tail_ok(b, f->inode, tail))
+		tail = 0;
+	/* Without holes before the last segment there may be some in it. */
+	if (tail && job->zeros)
+		tail = 0;
+	if (tail) {
+		f->tail = job->out + job->len - tail;
+		job->out_used -= b->bs;
+	}
+	EK_TRY(append_chunks(b, job, err));
+	if (!job->last)
+		return EK_OK;
+	EK_TRY(reach(b, f->inode, err));
+	if (l->holes)
+		return ek_build_chunked(b, f->inode, l->chunks.at, l->chunks.n,
+					err);
+	return ek_build_flat(b, f->inode, l->start, f->tail, tail, err);
+}
+
+static ek_status commit_segment(struct ek_build *b, struct ek_build_job *job,
+				struct ek_err *err)
+{
+	struct ek_job_file *f = &job->files[0];
+	struct ek_large *l = &b->large;
+
+	if (job->offset == 0) {
+		l->start = b->next_blk;
+		l->blocks = l->lead = 0;
+		l->coded = l->holes = false;
+		l->pieces.n = l->chunks.n = 0;
+	}
+	if (b->digests)
+		EK_TRY(ek_sha_add(l->sha, b->encs ? job->in : job->out,
+				  job->len, err));
+	if (b->encs)
+		EK_TRY(commit_coded(b, job, f, err));
+	else
+		EK_TRY(commit_plain(b, job, f, err));
+	if (job->last && b->digests)
+		return ek_sha_get(l->sha, b->digests[f->inode->index], err);
+	return EK_OK;
+}
+
+ek_status ek_commit_job(struct ek_build *b, struct ek_build_job *job,
+			struct ek_err *err)
+{
+	if (job->len)
+		return commit_segment(b, job, err);
+	return commit_batch(b, job, err);
+}

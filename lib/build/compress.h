@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EK_BUILD_COMPRESS_H
+#define EK_BUILD_COMPRESS_H
+
+/*
+ * A run of file bytes becomes pclusters. What comes out depends on the run
+ * and the parameters alone.
+ */
+
+#include <erofskit/status.h>
+#include "base/bytes.h"
+
+struct ek_encoder;
+
+/*
+ * One extent: how many bytes it covers and how many blocks it takes. A coded
+ * extent is always longer than its blocks and a stored one never is, so the
+ * kind needs no bit of its own.
+ */
+typedef uint32_t ek_piece;
+
+#define EK_PIECE_LEN_BITS 23u /* 4 MiB and 256 blocks fit */
+
+static inline ek_piece ek_piece_make(uint32_t len, uint32_t blocks)
+{
+	return len | (blocks - 1) << EK_PIECE_LEN_BITS;
+}
+
+static inline uint32_t ek_piece_len(ek_piece p)
+{
+	return p & ((UINT32_C(1) << EK_PIECE_LEN_BITS) - 1);
+}
+
+static inline uint32_t ek_piece_blocks(ek_piece p)
+{
+	return (p >> EK_PIECE_LEN_BITS) + 1;
+}
+
+static inline bool ek_piece_coded(ek_piece p, uint32_t bs)
+{
+	return ek_piece_len(p) > ek_piece_blocks(p) * bs;
+}
+
+struct ek_compress {
+	struct ek_encoder *enc;
+	uint32_t bs;
+	uint32_t max_blocks; /* of one pcluster */
+	/* Keep the room that LZ4 needs to be decoded in place. */
+	bool lz4_margin;
+
+	uint8_t *out;	 /* block-aligned in the image */
+	size_t out_cap;	 /* bytes; see ek_compress_room() */
+	ek_piece *pieces;
+	size_t cap_pieces;
+
+	/* Results, added to. */
+	size_t used; /* bytes of out, whole blocks */
+	size_t n_pieces;
+	uint64_t bytes_in; /* that the codec has taken */
+
+	/* Stored extents in a row; of one run. */
+	uint32_t fails;
+};
+
+/*
+ * Bytes of room in @out that a run of @n bytes may touch, beyond what is used
+ * already, with @max_blocks.
+ */
+static inline size_t ek_compress_room(size_t n, uint32_t bs,
+				      uint32_t max_blocks)
+{
+	return n + ((size_t)max_blocks + 3) * bs;
+}
+
+/*
+ * Encode @n > 0 bytes at @in (at most 4 MiB), which begin at a multiple of
+ * the block size in their file. Each extent but the last reaches the end of
+ * the block in which it starts. Stops early, with *@gain false, when the
+ * result is not shorter than @limit bytes; what was added is then of no use.
+ */
+ek_status ek_compress_run(struct ek_compress *c, const uint8_t *in, size_t n,
+			  size_t limit, bool *gain, struct ek_err *err);
+
+/*
+ * Bytes that must lie between the end of an extent and the end of its page
+ * for the kernel to decode @csize bytes of LZ4 in place (6.11).
+ */
+static inline uint32_t ek_lz4_margin(size_t csize)
+{
+	return (uint32_t)(csize >> 8) + 32;
+}
+
+/* Pages of the kernels that we care most for; larger ones need no less. */
+#define EK_LZ4_PAGE 4096u
+
+#endif

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EK_BUILD_INTERNAL_H
+#define EK_BUILD_INTERNAL_H
+
+/*
+ * One build, from a sealed tree to an image.
+ *
+ *   prepare   options, times, owners, sizes of inode heads, shared attributes
+ *   data      jobs read and encode files on workers; the committer takes them
+ *             in order, appends their blocks and places inodes in the zone
+ *   finish    directories, symlinks and special files are written into the
+ *             zone, then the zone, then the head with the superblock
+ *
+ * The order of everything is that of tree->inodes. Only the committer (the
+ * calling thread) changes struct ek_build after prepare; jobs read from it
+ * what prepare has set.
+ */
+
+#include "build/build.h"
+#include "build/compress.h"
+#include "build/options.h"
+#include "build/zone.h"
+
+#include "base/buf.h"
+#include "base/vec.h"
+#include "format/cfgs.h"
+#include "format/inode.h"
+#include "format/sb.h"
+#include "io/sink.h"
+#include "os/pool.h"
+#include "source/source.h"
+#include "tree/tree.h"
+
+/*
+ * Large files are cut at multiples of this, whatever the number of workers.
+ * Larger pieces would use more memory a worker; smaller ones end more
+ * pclusters early.
+ */
+#define EK_SEGMENT (4u << 20)
+/* Small files share a job up to so many bytes and files. */
+#define EK_BATCH_BYTES (1u << 20)
+#define EK_BATCH_FILES 512u
+/*
+ * Without compression, zeros are left out of files beyond one segment in
+ * whole chunks of this size. Not smaller: such files need Linux 5.15, which
+ * has to be worth it.
+ */
+#define EK_HOLE_CHUNK	   (1u << 20)
+#define EK_HOLE_CHUNK_BITS 20u
+/* Chunks of one file: 64 TiB of address space, 256 MiB of array. */
+#define EK_HOLE_CHUNKS_MAX (1u << 26)
+/* Longest run of extents of one file: as many as blocks that can be told. */
+#define EK_PIECES_MAX UINT32_MAX
+
+struct ek_hash;
+struct ek_sha;
+struct ek_zpiece;
+struct ek_build;
+
+/* inode->plan */
+struct ek_plan {
+	uint32_t slot;	/* NID: place in the zone in units of 32 bytes */
+	uint32_t xsize; /* bytes of the attribute region */
+	uint64_t size;	/* directories: i_size */
+	uint32_t blk;	/* directories, symlinks: first whole block in zone */
+	bool extended;
+	bool tail; /* the end of the data is inline */
+};
+
+/* An attribute that is shared, and where. */
+struct ek_shared {
+	const struct ek_tree_xattr *xattr;
+	uint32_t id; /* relative to the start of the shared area until placed */
+};
+
+struct ek_shares {
+	struct ek_shared *at; /* by address of the attribute */
+	size_t n;
+	uint8_t *area; /* the entries, encoded */
+	uint64_t area_size;
+	uint64_t area_pos; /* in the zone */
+};
+
+/* One file of a job. */
+struct ek_job_file {
+	struct ek_tree_inode *inode;
+	bool coded;
+	uint32_t blocks; /* in the job's out */
+	uint32_t pieces; /* of the job's */
+	uint32_t n_pieces;
+	uint32_t tail_len; /* inline */
+	const uint8_t *tail;
+	uint8_t sha256[32];
+};
+
+struct ek_build_job {
+	struct ek_job job; /* first */
+	struct ek_build *b;
+	/* A batch: the files of tree->inodes[first .. end). */
+	uint32_t first, end;
+	/* A segment of the file tree->inodes[first]: len > 0. */
+	uint64_t offset;
+	uint32_t len;
+	bool last;
+	uint32_t zeros; /* segment: bit i: chunk i holds nothing but zeros */
+	uint64_t bytes_in, codec_in;
+
+	/* Results. */
+	struct ek_job_file *files;
+	uint32_t n_files;
+	uint8_t *in, *out;
+	size_t in_used, out_used;
+	ek_piece *pieces;
+	size_t n_pieces;
+};
+
+/* The large file that is being committed. */
+struct ek_large {
+	uint64_t start; /* first block */
+	uint64_t blocks;
+	bool coded;
+	uint64_t lead; /* stored whole blocks before the first coded extent */
+	struct {
+		ek_piece *at;
+		size_t n, cap;
+	} pieces;
+	struct {
+		uint32_t *at;
+		size_t n, cap;
+	} chunks; /* block numbers, ~0: hole */
+	bool holes;
+	struct ek_sha *sha;
+};
+
+struct ek_build {
+	struct ek_build_options opt;
+	struct ek_tree_source *src;
+	struct ek_tree *tree;
+	struct ek_sink *sink;
+	struct ek_build_stats *stats;
+
+	/* Set by prepare. */
+	uint32_t bs;
+	uint8_t blkszbits;
+	uint32_t max_blocks;
+	unsigned workers;
+	struct ek_encoder **encs; /* one a worker */
+	struct ek_plan *plans;
+	struct ek_shares shares;
+	struct ek_sb sb; /* epoch and block size early, the rest at the end */
+	uint64_t head_blocks;
+	uint8_t (*digests)[32]; /* by inode->index, with a manifest */
+
+	/* Data. */
+	struct ek_pool *pool;
+	struct ek_build_job *jobs;
+	unsigned n_jobs;
+	size_t out_cap, cap_pieces; /* of each job */
+	uint64_t next_blk; /* where the next data block goes */
+	uint32_t placed;   /* inodes of the tree that have a place */
+	uint64_t total_bytes, done_bytes;
+	int64_t last_progress; /* nanoseconds */
+	struct ek_large large;
+	struct ek_hash *hash;
+
+	/* Metadata. */
+	struct ek_zone zone;
+	struct ek_buf record; /* one inode, reused */
+	struct ek_zpiece *zpieces;
+	size_t cap_zpieces;
+	uint64_t zone_blk; /* first block of the zone, when it is known */
+	uint32_t max_coded_blocks;
+	uint32_t uses; /* EK_USE_* */
+	struct ek_cfgs cfgs;
+};
+
+/* Fail with the path of @inode before the words. */
+ek_status ek_build_fail(const struct ek_tree_inode *inode, struct ek_err *err,
+			ek_status status, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static inline struct ek_plan *ek_plan_of(const struct ek_tree_inode *inode)
+{
+	return inode->plan;
+}
+
+/* Bytes of core and attributes. */
+static inline uint32_t ek_plan_head(const struct ek_plan *plan)
+{
+	return (plan->extended ? EK_INODE_EXTENDED : EK_INODE_COMPACT) +
+	       plan->xsize;
+}
+
+/* plan.c */
+struct ek_build_attr {
+	int64_t mtime;
+	uint32_t mtime_nsec;
+	uint32_t uid, gid;
+};
+/* Times and owners as the image has them; owners were checked by prepare. */
+void ek_build_attr(const struct ek_build *b, const struct ek_tree_inode *inode,
+		   struct ek_build_attr *attr);
+ek_status ek_build_plan(struct ek_build *b, struct ek_err *err);
+/* Whether a tail of @len bytes may be inline behind the head of @inode. */
+bool ek_build_tail_ok(const struct ek_build *b,
+		      const struct ek_tree_inode *inode, uint64_t len);
+
+/* xattr.c */
+ek_status ek_shares_make(struct ek_build *b, struct ek_err *err);
+void ek_shares_free(struct ek_shares *shares);
+ek_status ek_build_xattr_size(const struct ek_build *b,
+			      const struct ek_tree_inode *inode,
+			      uint32_t *size, struct ek_err *err);
+ek_status ek_build_xattr_append(const struct ek_build *b,
+				const struct ek_tree_inode *inode,
+				struct ek_buf *buf, struct ek_err *err);
+
+/* job.c: run by the pool. */
+ek_status ek_build_job_run(struct ek_job *job, unsigned worker,
+			   struct ek_err *err);
+
+/* schedule.c: all data, in order. */
+ek_status ek_build_data(struct ek_build *b, struct ek_err *err);
+
+/* commit.c */
+ek_status ek_commit_job(struct ek_build *b, struct ek_build_job *job,
+			struct ek_err *err);
+/* Place what has no job of its own, up to tree->inodes[end). */
+ek_status ek_commit_until(struct ek_build *b, uint32_t end, struct ek_err *err);
+
+/* inode.c: the record of @inode with all of its parts. */
+void ek_build_inode_fill(const struct ek_build *b,
+			 const struct ek_tree_inode *inode,
+			 struct ek_inode *in);
+/* Put core and attributes in b->record, which is emptied first. */
+ek_status ek_build_inode_head(struct ek_build *b,
+			      const struct ek_tree_inode *inode,
+			      const struct ek_inode *in, struct ek_err *err);
+/* Find a place for b->record and write it there. */
+ek_status ek_build_inode_place(struct ek_build *b,
+			       const struct ek_tree_inode *inode, bool cross,
+			       struct ek_err *err);
+/* Place a file with these data; the layout follows from them. */
+ek_status ek_build_flat(struct ek_build *b, const struct ek_tree_inode *inode,
+			uint64_t start, const uint8_t *tail, uint32_t tail_len,
+			struct ek_err *err);
+ek_status ek_build_chunked(struct ek_build *b,
+			   const struct ek_tree_inode *inode,
+			   const uint32_t *blocks, size_t n,
+			   struct ek_err *err);
+
+/* zindex.c: @lead stored whole blocks, then @pieces. */
+ek_status ek_build_coded(struct ek_build *b, const struct ek_tree_inode *inode,
+			 uint64_t start, uint64_t blocks, uint64_t lead,
+			 const ek_piece *pieces, size_t n, struct ek_err *err);
+
+/* dirdata.c */
+uint64_t ek_dir_size(const struct ek_tree_node *node, uint32_t bs);
+/* Hand out the blocks of a directory in order; the last may be short. */
+typedef ek_status (*ek_dir_block_fn)(void *arg, const uint8_t *block, size_t n,
+				     struct ek_err *err);
+ek_status ek_dir_blocks(const struct ek_tree_node *node, uint32_t bs,
+			ek_dir_block_fn fn, void *arg, struct ek_err *err);
+
+/* special.c: inodes that are not files. */
+ek_status ek_special_place(struct ek_build *b, struct ek_tree_inode *inode,
+			   struct ek_err *err);
+ek_status ek_special_write(struct ek_build *b, struct ek_tree_inode *inode,
+			   struct ek_err *err);
+
+/* super.c: zone and head. */
+ek_status ek_build_finish(struct ek_build *b, struct ek_err *err);
+
+/* hash.c */
+ek_status ek_hash_new(struct ek_hash **hash, struct ek_err *err);
+void ek_hash_free(struct ek_hash *hash);
+void ek_hash_add(struct ek_hash *hash, const void *from, size_t n);
+/* 16 bytes, independent of the host's byte order. */
+void ek_hash_get(const struct ek_hash *hash, uint8_t to[16]);
+ek_status ek_sha_new(struct ek_sha **sha, struct ek_err *err);
+void ek_sha_free(struct ek_sha *sha);
+ek_status ek_sha_add(struct ek_sha *sha, const void *from, size_t n,
+		     struct ek_err *err);
+/* The digest so far; @sha is then at the start again. */
+ek_status ek_sha_get(struct ek_sha *sha, uint8_t to[32], struct ek_err *err);
+ek_status ek_sha_once(const void *from, size_t n, uint8_t to[32],
+		      struct ek_err *err);
+
+/* manifest.c */
+ek_status ek_build_manifest(struct ek_build *b, struct ek_err *err);
+
+/* Append to the data of the image, through the hash. */
+ek_status ek_build_append(struct ek_build *b, const void *from, size_t n,
+			  struct ek_err *err);
+
+int64_t ek_build_now(void);
+
+#endif

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "build/internal.h"
+
+#include "base/try.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+/*
+ * What workers do: read files, encode them, say what came of it. Nothing here
+ * knows an address or another job.
+ */
+
+static ek_status read_file(struct ek_build *b,
+			   const struct ek_tree_inode *inode, uint64_t offset,
+			   void *to, size_t n, struct ek_err *err)
+{
+	struct ek_file *file;
+	ek_status status;
+
+	EK_TRY(b->src->ops->open(b->src, inode, &file, err));
+	status = b->src->ops->read(file, offset, to, n, err);
+	if (status != EK_OK) {
+		struct ek_err ignored;
+
+		b->src->ops->close(file, &ignored);
+		return status;
+	}
+	return b->src->ops->close(file, err);
+}
+
+static void pad_block(struct ek_build_job *job, uint32_t bs)
+{
+	size_t end = (size_t)ek_round_up(job->out_used, bs);
+
+	memset(job->out + job->out_used, 0, end - job->out_used);
+	job->out_used = end;
+}
+
+/* Keep @n bytes in job->in, as the tail of @f. */
+static uint8_t *keep_tail(struct ek_build_job *job, struct ek_job_file *f,
+			  size_t n)
+{
+	uint8_t *at = job->in + job->in_used;
+
+	f->tail = at;
+	f->tail_len = (uint32_t)n;
+	job->in_used += n;
+	return at;
+}
+
+static ek_status digest(struct ek_build *b, struct ek_job_file *f,
+			const void *from, size_t n, struct ek_err *err)
+{
+	if (!b->digests)
+		return EK_OK;
+	return ek_sha_once(from, n, f->sha256, err);
+}
+
+/* Store a whole file without encoding; read straight to where it goes. */
+static ek_status plain_file(struct ek_build *b, struct ek_build_job *job,
+			    struct ek_job_file *f, struct ek_err *err)
+{
+	size_t size = (size_t)f->inode->size, tail = size % b->bs;
+	uint8_t *at = job->out + job->out_used;
+
+	if (!ek_build_tail_ok(b, f->inode, tail))
+		tail = 0;
+	if (tail == size)
+		at = keep_tail(job, f, size);
+	EK_TRY(read_file(b, f->inode, 0, at, size, err));
+	EK_TRY(digest(b, f, at, size, err));
+	if (tail == size)
+		return EK_OK;
+	if (tail)
+		memcpy(keep_tail(job, f, tail), at + size - tail, tail);
+	job->out_used += size - tail;
+	pad_block(job, b->bs);
+	f->blocks = (uint32_t)ek_div_up(size - tail, b->bs);
+	return EK_OK;
+}
+
+/* The same for a file that is in job->in already. */
+static void copy_plain(struct ek_build *b, struct ek_build_job *job,
+		       struct ek_job_file *f, const uint8_t *at)
+{
+	size_t size = (size_t)f->inode->size, tail = size % b->bs;
+
+	if (!ek_build_tail_ok(b, f->inode, tail))
+		tail = 0;
+	if (tail) {
+		f->tail = at + size - tail;
+		f->tail_len = (uint32_t)tail;
+	}
+	memcpy(job->out + job->out_used, at, size - tail);
+	job->out_used += size - tail;
+	pad_block(job, b->bs);
+	f->blocks = (uint32_t)ek_div_up(size - tail, b->bs);
+}
+
+/*
+ * Encode @n bytes at @in; @f gets the pieces when the result is shorter than
+ * @limit, else nothing has changed.
+ */
+static ek_status encode(struct ek_build_job *job, struct ek_job_file *f,
+			unsigned worker, const uint8_t *in, size_t n,
+			size_t limit, struct ek_err *err)
+{
+	struct ek_build *b = job->b;
+	struct ek_compress c = {
+		.enc = b->encs[worker],
+		.bs = b->bs,
+		.max_blocks = b->max_blocks,
+		.lz4_margin = ek_build_algorithm(&b->opt) == 0,
+		.out = job->out,
+		.out_cap = b->out_cap,
+		.pieces = job->pieces,
+		.cap_pieces = b->cap_pieces,
+		.used = job->out_used,
+		.n_pieces = job->n_pieces,
+	};
+	ek_status status;
+	bool gain;
+
+	status = ek_compress_run(&c, in, n, limit, &gain, err);
+	job->codec_in += c.bytes_in;
+	if (status != EK_OK)
+		return ek_build_fail(f->inode, err, status, "encoding failed");
+	if (!gain)
+		return EK_OK;
+	f->blocks = (uint32_t)((c.used - job->out_used) / b->bs);
+	f->coded = true;
+	f->pieces = (uint32_t)job->n_pieces;
+	f->n_pieces = (uint32_t)(c.n_pieces - job->n_pieces);
+	job->out_used = c.used;
+	job->n_pieces = c.n_pieces;
+	return EK_OK;
+}
+
+/*
+ * Bytes that the data of a file must stay below to be worth its indexes,
+ * which take at most 4 bytes a block and the map header.
+ */
+static size_t worth(const struct ek_build *b, const struct ek_tree_inode *inode)
+{
+	size_t size = (size_t)inode->size, plain, index;
+
+	plain = (size_t)ek_round_up(size, b->bs);
+	if (ek_build_tail_ok(b, inode, size % b->bs))
+		plain = size;
+	index = (size_t)ek_div_up(size, b->bs) * 4 + 16;
+	return plain > index ? plain - index : 0;
+}
+
+static ek_status coded_file(struct ek_build *b, struct ek_build_job *job,
+			    struct ek_job_file *f, unsigned worker,
+			    struct ek_err *err)
+{
+	size_t size = (size_t)f->inode->size;
+	uint8_t *at = job->in + job->in_used;
+
+	EK_TRY(read_file(b, f->inode, 0, at, size, err));
+	EK_TRY(digest(b, f, at, size, err));
+	job->in_used += size;
+	EK_TRY(encode(job, f, worker, at, size, worth(b, f->inode), err));
+	if (!f->coded)
+		copy_plain(b, job, f, at);
+	return EK_OK;
+}
+
+static ek_status run_batch(struct ek_build_job *job, unsigned worker,
+			   struct ek_err *err)
+{
+	struct ek_build *b = job->b;
+
+	for (uint32_t i = job->first; i < job->end; i++) {
+		struct ek_tree_inode *inode = b->tree->inodes[i];
+		struct ek_job_file *f;
+
+		if (!S_ISREG(inode->mode) || inode->size == 0)
+			continue;
+		EK_BUG_ON(job->n_files == EK_BATCH_FILES);
+		f = &job->files[job->n_files++];
+		*f = (struct ek_job_file){.inode = inode};
+		job->bytes_in += inode->size;
+		if (b->encs && inode->size > b->bs)
+			EK_TRY(coded_file(b, job, f, worker, err));
+		else
+			EK_TRY(plain_file(b, job, f, err));
+	}
+	return EK_OK;
+}
+
+/* Which chunks of a segment hold nothing. */
+static void find_zeros(struct ek_build_job *job)
+{
+	for (uint32_t i = 0; i * EK_HOLE_CHUNK < job->len; i++) {
+		size_t at = (size_t)i * EK_HOLE_CHUNK;
+		size_t n = (size_t)ek_min(EK_HOLE_CHUNK, job->len - at);
+
+		if (ek_all_zero(job->out + at, n))
+			job->zeros |= UINT32_C(1) << i;
+	}
+}
+
+static ek_status plain_segment(struct ek_build *b, struct ek_build_job *job,
+			       struct ek_job_file *f, struct ek_err *err)
+{
+	EK_TRY(read_file(b, f->inode, job->offset, job->out, job->len, err));
+	job->out_used = job->len;
+	pad_block(job, b->bs);
+	f->blocks = (uint32_t)(job->out_used / b->bs);
+	find_zeros(job);
+	return EK_OK;
+}
+
+static ek_status coded_segment(struct ek_build *b, struct ek_build_job *job,
+			       struct ek_job_file *f, unsigned worker,
+			       struct ek_err *err)
+{
+	size_t stored = (size_t)ek_round_up(job->len, b->bs);
+
+	EK_TRY(read_file(b, f->inode, job->offset, job->in, job->len, err));
+	job->in_used = job->len;
+	EK_TRY(encode(job, f, worker, job->in, job->len, stored, err));
+	if (f->coded)
+		return EK_OK;
+	memcpy(job->out, job->in, job->len);
+	job->out_used = job->len;
+	pad_block(job, b->bs);
+	f->blocks = (uint32_t)(job->out_used / b->bs);
+	return EK_OK;
+}
+
+static ek_status run_segment(struct ek_build_job *job, unsigned worker,
+			     struct ek_err *err)
+{
+	struct ek_build *b = job->b;
+	struct ek_job_file *f = &job->files[0];
+
+	job->n_files = 1;
+	*f = (struct ek_job_file){.inode = b->tree->inodes[job->first]};
+	job->bytes_in = job->len;
+	if (b->encs)
+		return coded_segment(b, job, f, worker, err);
+	return plain_segment(b, job, f, err);
+}
+
+ek_status ek_build_job_run(struct ek_job *base, unsigned worker,
+			   struct ek_err *err)
+{
+	struct ek_build_job *job = (struct ek_build_job *)base;
+
+	if (job->b->opt.cancel && *job->b->opt.cancel)
+		return ek_fail(err, EK_CANCELLED, "cancelled");
+	if (job->len)
+		return run_segment(job, worker, err);
+	return run_batch(job, worker, err);
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "build/internal.h"
+
+#include "base/try.h"
+#include "format/dirent.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+ek_status ek_build_fail(const struct ek_tree_inode *inode, struct ek_err *err,
+			ek_status status, const char *fmt, ...)
+{
+	char *path = inode->first ? ek_tree_path(inode->first) : NULL;
+	char words[EK_ERR_TEXT];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(words, sizeof(words), fmt, ap);
+	va_end(ap);
+	ek_fail(err, status, "%s: %s", path ? path : "?", words);
+	free(path);
+	return status;
+}
+
+static bool newer(int64_t a, uint32_t a_nsec, int64_t b, uint32_t b_nsec)
+{
+	return a > b || (a == b && a_nsec > b_nsec);
+}
+
+static void set_epoch(struct ek_build *b)
+{
+	const struct ek_tree *tree = b->tree;
+
+	if (b->opt.time_mode != EK_TIME_KEEP) {
+		b->sb.epoch = b->opt.fixed_time;
+		return;
+	}
+	b->sb.epoch = INT64_MIN;
+	for (uint32_t i = 0; i < tree->n_inodes; i++) {
+		const struct ek_tree_inode *in = tree->inodes[i];
+
+		if (!newer(in->mtime, in->mtime_nsec, b->sb.epoch,
+			   b->sb.fixed_nsec))
+			continue;
+		b->sb.epoch = in->mtime;
+		b->sb.fixed_nsec = in->mtime_nsec;
+	}
+}
+
+static void set_time(const struct ek_build *b,
+		     const struct ek_tree_inode *inode,
+		     struct ek_build_attr *attr)
+{
+	const struct ek_build_options *o = &b->opt;
+	bool fixed = o->time_mode == EK_TIME_ALL || o->ignore_mtime ||
+		     o->inode_form == EK_INODE_COMPACT;
+
+	if (o->time_mode == EK_TIME_CLAMP)
+		fixed = fixed || newer(inode->mtime, inode->mtime_nsec,
+				       o->fixed_time, 0);
+	attr->mtime = fixed ? b->sb.epoch : inode->mtime;
+	attr->mtime_nsec = fixed ? b->sb.fixed_nsec : inode->mtime_nsec;
+}
+
+void ek_build_attr(const struct ek_build *b, const struct ek_tree_inode *inode,
+		   struct ek_build_attr *attr)
+{
+	const struct ek_build_options *o = &b->opt;
+	uint32_t uid = o->force_uid ? o->uid : inode->uid;
+	uint32_t gid = o->force_gid ? o->gid : inode->gid;
+
+	attr->uid = (uint32_t)(uid + o->uid_offset);
+	attr->gid = (uint32_t)(gid + o->gid_offset);
+	set_time(b, inode, attr);
+}
+
+static bool id_ok(uint32_t id, int64_t offset)
+{
+	int64_t sum;
+
+	return !__builtin_add_overflow((int64_t)id, offset, &sum) && sum >= 0 &&
+	       sum <= UINT32_MAX;
+}
+
+static ek_status check_ids(const struct ek_build *b,
+			   const struct ek_tree_inode *inode,
+			   struct ek_err *err)
+{
+	const struct ek_build_options *o = &b->opt;
+
+	if (!id_ok(o->force_uid ? o->uid : inode->uid, o->uid_offset))
+		return ek_build_fail(inode, err, EK_INVALID,
+				     "uid with offset %" PRId64
+				     " is not a 32-bit number",
+				     o->uid_offset);
+	if (!id_ok(o->force_gid ? o->gid : inode->gid, o->gid_offset))
+		return ek_build_fail(inode, err, EK_INVALID,
+				     "gid with offset %" PRId64
+				     " is not a 32-bit number",
+				     o->gid_offset);
+	return EK_OK;
+}
+
+static ek_status choose_form(struct ek_build *b,
+			     const struct ek_tree_inode *inode,
+			     struct ek_plan *plan, struct ek_err *err)
+{
+	struct ek_inode in;
+	uint32_t why;
+
+	ek_build_inode_fill(b, inode, &in);
+	why = ek_inode_why_extended(&b->sb, &in);
+	plan->extended = why || b->opt.inode_form == EK_INODE_EXTENDED;
+	if (!why || b->opt.inode_form != EK_INODE_COMPACT)
+		return EK_OK;
+	return ek_build_fail(inode, err, EK_LIMIT,
+			     "cannot be a compact inode: its %s does not fit",
+			     why & EK_EXT_SIZE	  ? "size"
+			     : why & EK_EXT_OWNER ? "owner"
+			     : why & EK_EXT_NLINK ? "number of links"
+						  : "time");
+}
+
+static ek_status check_inode(const struct ek_tree_inode *inode,
+			     struct ek_err *err)
+{
+	if (ek_ftype_of_mode((uint16_t)inode->mode) && inode->size <= INT64_MAX)
+		return EK_OK;
+	return ek_build_fail(inode, err, EK_INVALID,
+			     "mode 0%" PRIo32 " with size %" PRIu64
+			     " cannot be stored",
+			     inode->mode, inode->size);
+}
+
+ek_status ek_build_plan(struct ek_build *b, struct ek_err *err)
+{
+	const struct ek_tree *tree = b->tree;
+
+	set_epoch(b);
+	EK_TRY(ek_shares_make(b, err));
+	for (uint32_t i = 0; i < tree->n_inodes; i++) {
+		struct ek_tree_inode *inode = tree->inodes[i];
+		struct ek_plan *plan = &b->plans[i];
+
+		EK_BUG_ON(inode->index != i);
+		inode->plan = plan;
+		EK_TRY(check_inode(inode, err));
+		EK_TRY(check_ids(b, inode, err));
+		EK_TRY(ek_build_xattr_size(b, inode, &plan->xsize, err));
+		if (S_ISDIR(inode->mode))
+			plan->size = ek_dir_size(inode->first, b->bs);
+		EK_TRY(choose_form(b, inode, plan, err));
+		if (S_ISREG(inode->mode))
+			b->total_bytes += inode->size;
+	}
+	return EK_OK;
+}
+
+bool ek_build_tail_ok(const struct ek_build *b,
+		      const struct ek_tree_inode *inode, uint64_t len)
+{
+	if (len == 0 || (S_ISREG(inode->mode) && b->opt.no_inline_data))
+		return false;
+	return ek_plan_head(inode->plan) + len <= b->bs;
+}

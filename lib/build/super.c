@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "build/internal.h"
+
+#include "base/try.h"
+#include "format/needs.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+/* Head blocks at most: 3 of 512 bytes or 1 of 4096. */
+#define HEAD_MAX 4096u
+
+static ek_status write_specials(struct ek_build *b, struct ek_err *err)
+{
+	for (uint32_t i = 0; i < b->tree->n_inodes; i++) {
+		struct ek_tree_inode *inode = b->tree->inodes[i];
+
+		if (!S_ISREG(inode->mode))
+			EK_TRY(ek_special_write(b, inode, err));
+	}
+	if (b->shares.area_size)
+		ek_zone_write(&b->zone, b->shares.area_pos, b->shares.area,
+			      (size_t)b->shares.area_size);
+	return EK_OK;
+}
+
+static ek_status write_zone(struct ek_build *b, struct ek_err *err)
+{
+	const uint8_t *chunk;
+	size_t n;
+
+	for (size_t i = 0; (chunk = ek_zone_chunk(&b->zone, i, &n)); i++)
+		EK_TRY(ek_build_append(b, chunk, n, err));
+	return EK_OK;
+}
+
+static void fill_super(struct ek_build *b)
+{
+	struct ek_sb *sb = &b->sb;
+
+	sb->compat = EK_COMPAT_MTIME;
+	if (!b->opt.no_checksum)
+		sb->compat |= EK_COMPAT_SB_CHKSUM;
+	sb->inos = b->tree->n_inodes;
+	sb->root_nid = ek_plan_of(b->tree->root->inode)->slot;
+	sb->blocks = b->next_blk;
+	sb->meta_blkaddr = (uint32_t)b->zone_blk;
+	if (b->shares.n)
+		sb->xattr_blkaddr = (uint32_t)b->zone_blk;
+	if (b->opt.label)
+		memcpy(sb->volume_name, b->opt.label, strlen(b->opt.label));
+	/* What no file uses is not announced: a kernel may lack it. */
+	if (sb->incompat & EK_INCOMPAT_COMPR_CFGS) {
+		sb->algs = b->cfgs.algs;
+		b->cfgs.lz4_max_distance = EK_LZ4_DISTANCE_MAX;
+		b->cfgs.lz4_max_pclusterblks = (uint16_t)b->max_coded_blocks;
+	} else if (sb->incompat & EK_INCOMPAT_LZ4_0PADDING) {
+		sb->lz4_max_distance = EK_LZ4_DISTANCE_MAX;
+	}
+}
+
+static ek_status encode_head(struct ek_build *b, uint8_t *head,
+			     struct ek_err *err)
+{
+	size_t size = (size_t)b->head_blocks * b->bs, used;
+	uint64_t at = ek_cfgs_offset(&b->sb);
+
+	memset(head, 0, size);
+	EK_TRY(ek_sb_encode(&b->sb, head + EK_SB_OFFSET, size - EK_SB_OFFSET,
+			    err));
+	if (b->sb.incompat & EK_INCOMPAT_COMPR_CFGS)
+		EK_TRY(ek_cfgs_encode(&b->cfgs, head + at, size - (size_t)at,
+				      &used, err));
+	return EK_OK;
+}
+
+static ek_status make_uuid(struct ek_build *b, const uint8_t *head,
+			   struct ek_err *err)
+{
+	uint8_t *uuid = b->sb.uuid;
+	uint8_t version = 4;
+
+	switch (b->opt.uuid_mode) {
+	case EK_UUID_CLEAR:
+		return EK_OK;
+	case EK_UUID_GIVEN:
+		memcpy(uuid, b->opt.uuid, 16);
+		return EK_OK;
+	case EK_UUID_RANDOM:
+		if (getrandom(uuid, 16, 0) != 16)
+			return ek_fail_sys(err, errno, "random bytes");
+		break;
+	case EK_UUID_CONTENT:
+		/* The head comes last: only now are its bytes known. */
+		ek_hash_add(b->hash, head, (size_t)b->head_blocks * b->bs);
+		ek_hash_get(b->hash, uuid);
+		version = 8;
+		break;
+	}
+	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | version << 4);
+	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+	return EK_OK;
+}
+
+static ek_status write_head(struct ek_build *b, struct ek_err *err)
+{
+	uint8_t head[HEAD_MAX];
+
+	EK_BUG_ON(b->head_blocks * b->bs > sizeof(head));
+	EK_TRY(encode_head(b, head, err));
+	EK_TRY(make_uuid(b, head, err));
+	EK_TRY(encode_head(b, head, err));
+	if (!b->opt.no_checksum)
+		ek_sb_seal(head + EK_SB_OFFSET, ek_sb_csum_len(b->bs));
+	return ek_sink_write(b->sink, 0, head, (size_t)b->head_blocks * b->bs,
+			     err);
+}
+
+/* Text that lives for ever, for stats. */
+static const char *oldest_kernel(const struct ek_build *b)
+{
+	static const struct {
+		uint8_t major, minor;
+		const char *text;
+	} names[] = {
+		{5, 4, "5.4"},	 {5, 5, "5.5"},	  {5, 13, "5.13"},
+		{5, 15, "5.15"}, {5, 16, "5.16"}, {5, 17, "5.17"},
+		{6, 1, "6.1"},	 {6, 4, "6.4"},	  {6, 6, "6.6"},
+		{6, 8, "6.8"},	 {6, 10, "6.10"}, {6, 12, "6.12"},
+		{6, 15, "6.15"}, {6, 17, "6.17"}, {7, 0, "7.0"},
+	};
+	struct ek_need needs[EK_NEEDS_MAX];
+	size_t n;
+
+	ek_needs(&b->sb, &b->cfgs, b->uses, needs, &n);
+	for (size_t i = 0; i < EK_ARRAY_SIZE(names); i++)
+		if (names[i].major == needs[n - 1].major &&
+		    names[i].minor == needs[n - 1].minor)
+			return names[i].text;
+	return "unknown";
+}
+
+static void fill_stats(struct ek_build *b)
+{
+	struct ek_build_stats *s = b->stats;
+
+	for (uint32_t i = 0; i < b->tree->n_inodes; i++) {
+		const struct ek_tree_inode *inode = b->tree->inodes[i];
+
+		if (S_ISREG(inode->mode))
+			s->files++;
+		else if (S_ISDIR(inode->mode))
+			s->directories++;
+		else if (S_ISLNK(inode->mode))
+			s->symlinks++;
+		else
+			s->others++;
+	}
+	s->inodes = b->tree->n_inodes;
+	s->bytes_in = b->total_bytes;
+	s->blocks = b->next_blk;
+	s->bytes_out = b->next_blk * b->bs;
+	s->meta_blocks = b->head_blocks + b->zone.n_blocks;
+	memcpy(s->uuid, b->sb.uuid, 16);
+	s->build_time = b->sb.epoch;
+	s->block_size = b->bs;
+	s->oldest_kernel = oldest_kernel(b);
+}
+
+ek_status ek_build_finish(struct ek_build *b, struct ek_err *err)
+{
+	EK_TRY(ek_commit_until(b, b->tree->n_inodes, err));
+	b->zone_blk = b->next_blk;
+	EK_TRY(write_specials(b, err));
+	EK_TRY(write_zone(b, err));
+	fill_super(b);
+	EK_TRY(write_head(b, err));
+	EK_TRY(ek_sink_resize(b->sink, b->next_blk * b->bs, err));
+	fill_stats(b);
+	return EK_OK;
+}
