@@ -16,6 +16,7 @@ struct tar_source {
 	struct ek_tree_source base;
 	struct ek_place_device device;
 	struct ek_source *archive; /* borrowed, may be NULL */
+	uint64_t device_offset;	   /* of the archive's first byte */
 	int spool_fd;		   /* borrowed, or -1 */
 	char *name;
 };
@@ -40,18 +41,19 @@ static ek_status tar_open(struct ek_tree_source *src,
 }
 
 /* Stored bytes: in the archive, or where they were spooled to. */
-static ek_status stored(const struct ek_file *f, uint64_t archive_offset,
-			void *to, size_t n, struct ek_err *err)
+static ek_status stored(const struct ek_file *f, uint64_t offset, void *to,
+			size_t n, struct ek_err *err)
 {
 	struct tar_source *s = f->src;
 	uint64_t first = f->data->n_places ? f->data->places[0].offset : 0;
 
 	if (s->spool_fd >= 0)
 		return ek_pread_all(s->spool_fd, "the spool",
-				    f->data->spooled + (archive_offset - first),
-				    to, n, err);
+				    f->data->spooled + (offset - first), to, n,
+				    err);
 	if (s->archive)
-		return ek_source_read(s->archive, archive_offset, to, n, err);
+		return ek_source_read(s->archive, offset - s->device_offset, to,
+				      n, err);
 	return ek_fail(err, EK_INVALID, "%s: its data was not kept", s->name);
 }
 
@@ -140,6 +142,7 @@ static ek_status file_data(struct ek_tar_build *b, struct ek_tree_inode *inode,
 	struct ek_tar_data *data =
 		ek_arena_alloc(b->tree->arena, sizeof(*data));
 	size_t n = e->sparse ? e->n_segments : 1;
+	uint64_t base = b->options->device_offset;
 
 	if (data && n)
 		data->places = ek_arena_alloc(b->tree->arena,
@@ -154,14 +157,14 @@ static ek_status file_data(struct ek_tar_build *b, struct ek_tree_inode *inode,
 		data->places[data->n_places++] = (struct ek_place){
 			.at = e->segments[i].at,
 			.length = e->segments[i].length,
-			.offset = e->segments[i].stored,
+			.offset = base + e->segments[i].stored,
 			.device = 1,
 		};
 	}
 	if (!e->sparse && e->stored_size)
 		data->places[data->n_places++] = (struct ek_place){
 			.length = e->stored_size,
-			.offset = e->data_offset,
+			.offset = base + e->data_offset,
 			.device = 1,
 		};
 	if (b->options->spool_fd >= 0 && data->n_places)
@@ -440,7 +443,7 @@ ek_status ek_source_tar(struct ek_tar_input *in, struct ek_source *archive,
 			const char *name,
 			const struct ek_source_tar_options *options,
 			struct ek_tree_source **src,
-			struct ek_source_tar_notes *notes, struct ek_err *err)
+			struct ek_layer_notes *notes, struct ek_err *err)
 {
 	struct tar_source *s = calloc(1, sizeof(*s));
 	struct ek_tar_build b = {.options = options, .notes = notes};
@@ -459,7 +462,13 @@ ek_status ek_source_tar(struct ek_tar_input *in, struct ek_source *archive,
 	}
 	s->base.ops = &tar_ops;
 	s->base.tree = b.tree;
-	s->device.bytes = ek_round_up(notes->archive_bytes, 512);
+	s->device.bytes = options->device_bytes;
+	if (!s->device.bytes)
+		s->device.bytes = ek_round_up(notes->archive_bytes, 512);
+	s->device_offset = options->device_offset;
+	if (options->device_tag)
+		strncpy(s->device.tag, options->device_tag,
+			sizeof(s->device.tag) - 1);
 	s->base.devices = &s->device;
 	s->base.n_devices = 1;
 	s->archive = archive;

@@ -4,7 +4,7 @@
 
 /* The tree that a tar archive describes. */
 
-#include <erofskit/tar.h>
+#include <erofskit/layer.h>
 
 #include "source/source.h"
 
@@ -26,17 +26,12 @@ struct ek_source_tar_options {
 	 * is wanted.
 	 */
 	int spool_fd;
+	/* The archive begins at this byte of the device of place()... */
+	uint64_t device_offset;
+	/* ...which is so long; 0: as long as the archive. */
+	uint64_t device_bytes;
+	const char *device_tag; /* NULL: none */
 	const volatile int *cancel;
-};
-
-/* What was met and could not be kept: told to the user, never silent. */
-struct ek_source_tar_notes {
-	uint64_t members;
-	uint64_t unknown_members;
-	uint64_t dropped_acls;
-	bool trailing_bytes;
-	uint64_t archive_bytes; /* up to the end of the last member and pad */
-	char label[256];	/* of a volume header, or "" */
 };
 
 /*
@@ -51,6 +46,6 @@ ek_status ek_source_tar(struct ek_tar_input *in, struct ek_source *archive,
 			const char *name,
 			const struct ek_source_tar_options *options,
 			struct ek_tree_source **src,
-			struct ek_source_tar_notes *notes, struct ek_err *err);
+			struct ek_layer_notes *notes, struct ek_err *err);
 
 #endif

@@ -24,7 +24,7 @@ struct ek_tar_later {
 
 struct ek_tar_build {
 	const struct ek_source_tar_options *options;
-	struct ek_source_tar_notes *notes;
+	struct ek_layer_notes *notes;
 	struct ek_tree *tree;
 	struct ek_edit *edit;
 	struct ek_tar *tar;

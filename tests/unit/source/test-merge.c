@@ -45,7 +45,7 @@ static void dir(int layer, const char *name, unsigned mode)
 static void parse(int i)
 {
 	struct ek_source_tar_options o = {.aufs = true, .spool_fd = -1};
-	struct ek_source_tar_notes notes;
+	struct ek_layer_notes notes;
 	struct ek_tar_input *in;
 
 	maketar_end(&tars[i]);

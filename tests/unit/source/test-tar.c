@@ -12,7 +12,7 @@ extern const struct CMUnitTest tar_tests[];
 static struct maketar t;
 static struct ek_source *archive;
 static struct ek_tree_source *src;
-static struct ek_source_tar_notes notes;
+static struct ek_layer_notes notes;
 static struct ek_err err;
 
 static int setup(void **state)
