@@ -29,10 +29,8 @@ extern "C" {
 #define EK_MANIFEST_LINE_MAX (16u << 20)
 /** Attributes of one entry; more is EK_LIMIT. */
 #define EK_MANIFEST_XATTRS_MAX 65536u
-/** Bytes in a SHA-256. */
-#define EK_SHA256_SIZE 32
 
-/** One attribute with its full name, e.g. "user.x"; no byte is NUL. */
+/** One attribute with its full name, e.g. "user.x", without NUL bytes. */
 struct ek_manifest_xattr {
 	const char *name;
 	size_t name_len;
@@ -58,7 +56,7 @@ struct ek_manifest_entry {
 	uint32_t mtime_nsec; /**< 0 to 999,999,999 */
 	/** Regular files. */
 	uint64_t size;
-	uint8_t sha256[EK_SHA256_SIZE];
+	uint8_t sha256[32];
 	/** Symlinks: NUL-terminated. */
 	const char *target;
 	/** Character and block devices. */
@@ -157,8 +155,8 @@ enum ek_manifest_diff {
 
 /**
  * Told each difference, in path order. @p words is one line such as "size is
- * 5, expected 7" without control characters, except in paths of @p path. Return
- * another status than EK_OK to stop with it. Views hold during the call.
+ * 5, expected 7", escaped as in the text; @p path is raw. Return another status
+ * than EK_OK to stop with it. Views hold during the call.
  */
 typedef ek_status (*ek_manifest_diff_fn)(void *arg, const char *path,
 					 enum ek_manifest_diff diff,

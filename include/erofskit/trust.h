@@ -20,8 +20,6 @@ extern "C" {
 #endif
 
 #define EK_DIGEST_SIZE 32
-/** "sha256:", 64 digits, NUL. */
-#define EK_DIGEST_TEXT 72
 
 /**
  * SHA-256 of all bytes of @p src, read ahead in large pieces. @p cancel (NULL
@@ -42,13 +40,14 @@ void ek_digest_hex(const uint8_t digest[EK_DIGEST_SIZE], char to[65]);
 
 /** Most bytes of salt, as in the superblock of dm-verity. */
 #define EK_VERITY_SALT_MAX 256
-#define EK_VERITY_NAME	   "sha256"
 
-/** A hash tree's parameters. Zeros with size set are veritysetup's defaults,
- * but without salt and without UUID. */
+/**
+ * A hash tree's parameters. Zeros with size set are veritysetup's defaults, but
+ * without salt and UUID.
+ */
 struct ek_verity_params {
 	size_t size; /**< sizeof(struct ek_verity_params) */
-	/** Bytes, power of two from 512 to 65536; 0: 4096. */
+	/** Bytes, power of two from 512 to 4096; 0: 4096. */
 	uint32_t data_block_size, hash_block_size;
 	/** Blocks of data; 0: all of the source, a whole number of blocks. */
 	uint64_t data_blocks;
