@@ -113,7 +113,7 @@ static ek_status to_directory(struct fsck_report *r, struct ek_image *image,
 			      struct ek_err *err)
 {
 	ek_status status;
-	int fd;
+	int fd = -1;
 
 	if (!S_ISDIR(node->mode))
 		return one_file(r, image, node, eo, err);

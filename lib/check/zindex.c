@@ -18,6 +18,7 @@ struct scan {
 	uint8_t head_type;
 	uint64_t far_hop;   /* furthest lcluster that a hop since then led to */
 	uint64_t short_hop; /* nearest one, of hops that must be exact */
+	bool no_count;	    /* the extent in work lacks its count of blocks */
 	bool ok;
 };
 
@@ -55,6 +56,21 @@ static void begin(struct scan *s, uint64_t lcn, uint8_t type)
 	s->head_type = type;
 	s->far_hop = 0;
 	s->short_hop = UINT64_MAX;
+	s->no_count = false;
+}
+
+/*
+ * A count may be missing in the last extent alone, when that is a fragment or
+ * an inline tail and so has no cluster.
+ */
+static ek_status check_count(struct scan *s, bool last)
+{
+	uint16_t tail = EK_ZADV_FRAGMENT | EK_ZADV_INLINE;
+
+	if (!s->no_count || (last && (s->map->head.advise & tail)))
+		return EK_OK;
+	return bad(s, CK_MAP_COUNT, s->head + 1,
+		   "the count of blocks is missing");
 }
 
 static ek_status follower(struct scan *s, uint64_t lcn,
@@ -77,8 +93,7 @@ static ek_status follower(struct scan *s, uint64_t lcn,
 		return EK_OK;
 	}
 	if (distance == 1 && big(s->map, s->head_type))
-		return bad(s, CK_MAP_COUNT, lcn,
-			   "the count of blocks is missing");
+		s->no_count = true;
 	if (e->delta0 == distance)
 		return EK_OK;
 	if (distance > EK_Z_DELTA_MAX && e->delta0 >= 1 && e->delta0 < distance)
@@ -91,11 +106,13 @@ static ek_status head(struct scan *s, uint64_t lcn, const struct ek_zentry *e)
 {
 	uint64_t at = (lcn << s->map->geom.lclusterbits) + e->clusterofs;
 
-	if (s->have_head)
+	if (s->have_head) {
 		EK_TRY(check_hops(s, lcn));
-	else if (at != 0)
+		EK_TRY(check_count(s, at >= s->map->size));
+	} else if (at != 0) {
 		EK_TRY(bad(s, CK_MAP_INDEX, lcn,
 			   "the first extent does not begin at byte 0"));
+	}
 	if (at > s->map->size)
 		EK_TRY(bad(s, CK_MAP_EOF, lcn,
 			   "an extent begins behind the end of the file"));
@@ -113,6 +130,7 @@ static ek_status last_entry(struct scan *s, uint64_t total,
 	uint64_t mask = (UINT64_C(1) << s->map->geom.lclusterbits) - 1;
 
 	EK_TRY(check_hops(s, total));
+	EK_TRY(check_count(s, true));
 	if (e->type == EK_ZT_NONHEAD && (s->map->size & mask))
 		return bad(s, CK_MAP_EOF, total - 1,
 			   "it does not tell where the file ends");
