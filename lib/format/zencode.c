@@ -42,6 +42,9 @@ static ek_status check_piece(const struct gen *s, size_t i, struct ek_err *err)
 	const struct ek_zpiece *p = &s->pieces[i];
 	bool compact = s->g->layout == EK_LAYOUT_ZCOMPACT;
 	uint64_t after = lcn_after(s, i);
+	/* Whether a CBLKCNT follows. */
+	bool counted =
+		ek_ztype_big(s->advise, p->type) && after > piece_lcn(s, i) + 1;
 	const char *why = NULL;
 
 	if (p->type == EK_ZT_NONHEAD || p->type > EK_ZT_HEAD2)
@@ -50,10 +53,10 @@ static ek_status check_piece(const struct gen *s, size_t i, struct ek_err *err)
 		why = "it begins outside the file, or not at its start";
 	else if (after <= piece_lcn(s, i))
 		why = "the next one begins in the same lcluster";
-	else if (p->blocks == 0 || p->blocks > EK_Z_DELTA_MAX)
+	else if (p->blocks > EK_Z_DELTA_MAX ||
+		 (p->blocks == 0 && !(p->nodata && counted)))
 		why = "its number of blocks cannot be written";
-	else if (p->blocks > 1 && (!ek_ztype_big(s->advise, p->type) ||
-				   after == piece_lcn(s, i) + 1))
+	else if (p->blocks > 1 && !counted)
 		why = "several blocks need a BIG bit and a second lcluster";
 	else if (p->blk > UINT32_MAX)
 		why = "its block needs more than 32 bits";
@@ -81,8 +84,10 @@ static ek_status gen_next(struct gen *s, struct ek_zentry *e,
 		e->type = EK_ZT_NONHEAD;
 		e->delta0 = (uint32_t)ek_min(lcn - s->head_lcn, UINT32_MAX);
 		e->delta1 = (uint32_t)ek_min(s->next_lcn - lcn, UINT32_MAX);
-		if (e->delta0 == 1 && ek_ztype_big(s->advise, p[-1].type))
+		if (e->delta0 == 1 && ek_ztype_big(s->advise, p[-1].type)) {
+			e->counted = true;
 			e->cblks = p[-1].blocks;
+		}
 		return EK_OK;
 	}
 	if (s->next == s->n) {
@@ -118,10 +123,10 @@ static ek_status encode_full(struct gen *s, uint8_t *out, struct ek_err *err)
 			ek_put_le32(out + 4, (uint32_t)e.blk);
 			continue;
 		}
-		ek_put_le16(
-			out + 4,
-			(uint16_t)(e.cblks ? EK_Z_CBLKCNT | e.cblks
-					   : ek_min(e.delta0, EK_Z_DELTA_MAX)));
+		ek_put_le16(out + 4,
+			    (uint16_t)(e.counted ? EK_Z_CBLKCNT | e.cblks
+						 : ek_min(e.delta0,
+							  EK_Z_DELTA_MAX)));
 		ek_put_le16(out + 6, (uint16_t)ek_min(e.delta1, UINT16_MAX));
 	}
 	return EK_OK;
@@ -132,7 +137,7 @@ static uint32_t slot_value(const struct ek_zentry *e, bool last)
 {
 	if (e->type != EK_ZT_NONHEAD)
 		return e->clusterofs;
-	if (e->cblks)
+	if (e->counted)
 		return EK_Z_CBLKCNT | e->cblks;
 	return (uint32_t)ek_min(last ? e->delta1 : e->delta0, EK_Z_DELTA_MAX);
 }
@@ -166,7 +171,7 @@ static ek_status encode_pack(struct gen *s, uint32_t size, uint32_t n,
 
 		EK_TRY(gen_next(s, &e, err));
 		/* The count is added to reach what follows that head. */
-		if (i == 0 && e.cblks)
+		if (i == 0 && e.counted)
 			base -= e.cblks;
 		slot_put(out, size, i,
 			 slot_value(&e, i + 1 == slots) | (uint32_t)e.type

@@ -37,6 +37,7 @@ static ek_status set_cblks(const struct ek_zmap *m, uint32_t value,
 			       "lcluster %" PRIu64
 			       ": block count without big pclusters",
 			       lcn);
+	e->counted = true;
 	e->cblks = value & ~EK_Z_CBLKCNT;
 	/* 0 is what stands behind the head of a fragment. */
 	e->delta0 = 1;

@@ -162,7 +162,8 @@ struct ek_zentry {
 	bool hole;	     /* heads, FULL */
 	uint32_t clusterofs; /* heads; below the lcluster size */
 	uint64_t blk;	     /* heads: block of the pcluster, 32 bits */
-	uint32_t cblks;	     /* NONHEAD: count of a CBLKCNT, else 0 */
+	bool counted;	     /* NONHEAD: a CBLKCNT */
+	uint32_t cblks;	     /* its count; 0 behind the head of a fragment */
 	/*
 	 * NONHEAD: distance back to the head, or to another NONHEAD when the
 	 * stored one is clamped; 0 is possible on a damaged image.
@@ -242,7 +243,9 @@ struct ek_zpiece {
 	uint64_t la;  /* first byte */
 	uint64_t blk; /* of the pcluster */
 	/*
-	 * Blocks of the pcluster, 1 at least; 1 for tails without a pcluster.
+	 * Blocks of the pcluster, 1 at least. Tails without one: 1, or 0 when
+	 * a CBLKCNT follows (BIG bit and a second lcluster), as erofs-utils
+	 * writes it for fragments.
 	 */
 	uint32_t blocks;
 	uint8_t type; /* EK_ZT_PLAIN, _HEAD1 or _HEAD2 */

@@ -422,6 +422,43 @@ static void test_fragment_tail(void **state)
 	}
 }
 
+/*
+ * Writers put a count of 0 blocks behind the head of a fragment, as a piece of
+ * a file without blocks; behind another head it is damage.
+ */
+static void test_fragment_count(void **state)
+{
+	struct ek_zpiece p[] = {
+		{.la = 0, .blk = 9, .blocks = 2, .type = 1},
+		{.la = 9000, .blk = 3, .blocks = 1, .type = 1, .nodata = true}};
+	struct ek_zhead h = {.advise = 6 | EK_ZADV_FRAGMENT,
+			     .lclusterbits = 12};
+	struct ek_zentry e;
+	struct ek_zextent x;
+	struct zmem z;
+
+	(void)state;
+	zmem_init(&z, EK_LAYOUT_ZCOMPACT, 12, 0, 5 * 4096);
+	assert_int_equal(zmem_pieces(&z, &h, p, 2, &err), EK_OK);
+	assert_int_equal(ek_get_le16(z.bytes + 8 + 8 + 2), 0x2801);
+	zmem_free(&z);
+	p[1].blocks = 0;
+	assert_int_equal(zmem_pieces(&z, &h, p, 2, &err), EK_OK);
+	assert_int_equal(ek_get_le16(z.bytes + 8 + 8 + 2), 0x2800);
+	assert_int_equal(ek_zentry_load(&z.map, &z.cur, 3, &e, &err), EK_OK);
+	assert_true(e.counted);
+	assert_int_equal(e.cblks, 0);
+	assert_int_equal(ek_zmap_lookup(&z.map, &z.cur, 20479, &x, &err),
+			 EK_OK);
+	assert_int_equal(x.kind, EK_Z_FRAGMENT);
+	assert_int_equal(x.la, 9000);
+	z.bytes[8 + 2] = 0;
+	z.cur.win_len = 0;
+	assert_int_equal(ek_zmap_lookup(&z.map, &z.cur, 0, &x, &err),
+			 EK_CORRUPT);
+	zmem_free(&z);
+}
+
 static void test_whole_fragment(void **state)
 {
 	static const uint8_t head[8] = {1, 2, 0, 0, 0, 0, 0, 0x80};
@@ -489,6 +526,9 @@ static void test_encode_refuses(void **state)
 	encode_refused(1, EK_ZADV_BIG1, p, 3);
 	p[2].blocks = 0;
 	encode_refused(1, EK_ZADV_BIG1, p, 3);
+	p[2].nodata = true; /* no lcluster for a count of 0 */
+	encode_refused(1, EK_ZADV_BIG1, p, 3);
+	p[2].nodata = false;
 	p[2].blocks = 1;
 	p[0].blocks = 0x800; /* would be no count */
 	encode_refused(1, EK_ZADV_BIG1, p, 3);
@@ -557,6 +597,7 @@ const struct CMUnitTest zindex_tests[] = {
 	cmocka_unit_test(test_full_bytes),
 	cmocka_unit_test(test_inline_tail),
 	cmocka_unit_test(test_fragment_tail),
+	cmocka_unit_test(test_fragment_count),
 	cmocka_unit_test(test_whole_fragment),
 	cmocka_unit_test(test_encode_refuses),
 	cmocka_unit_test(test_block_zero),
