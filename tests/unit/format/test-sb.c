@@ -25,7 +25,7 @@ static void base_sb(struct ek_sb *sb)
 	sb->xattr_blkaddr = 3;
 	sb->uuid[0] = 0xaa;
 	sb->uuid[15] = 0xbb;
-	strcpy(sb->volume_name, "vol");
+	memcpy(sb->volume_name, "vol", 4);
 	sb->xattr_prefix_count = 1;
 	sb->xattr_prefix_start = 0x11223344;
 }
@@ -211,7 +211,7 @@ static void test_name(void **state)
 
 	(void)state;
 	base_sb(&a);
-	strcpy(a.volume_name, "0123456789abcdef");
+	memcpy(a.volume_name, "0123456789abcdef", 17);
 	encode(&a, p, sizeof(p));
 	assert_int_equal(ek_sb_decode(p, sizeof(p), &b, &err), EK_OK);
 	assert_true(b.name_full);
