@@ -68,7 +68,10 @@ ek_status ek_zhead_decode(const struct ek_sb *sb, uint8_t layout,
 			  const uint8_t *p, struct ek_zhead *h,
 			  struct ek_err *err);
 
-/* Write 8 bytes. EK_INVALID: a value does not fit, or contradicts another. */
+/*
+ * Write 8 bytes. h->advise holds all bits, with EXTENTS and the record size
+ * too. EK_INVALID: a value does not fit, or contradicts another.
+ */
 ek_status ek_zhead_encode(const struct ek_sb *sb, uint8_t layout,
 			  const struct ek_zhead *h, uint8_t *p,
 			  struct ek_err *err);
