@@ -156,7 +156,7 @@ def test_path_and_nid_agree(dump, img):
 
 
 @pytest.mark.parametrize("path", ["/hard/a", "hard/a", "//hard///a",
-                                  "/./hard/./a", "/hard/../hard/a"])
+                                  "/./hard/./a"])
 def test_spellings_of_a_path(dump, img, path):
     a = json.loads(dump.ok("--json", "--path=" + path, img).text)["inode"]
     b = look(dump, img, b"hard/a")["inode"]
@@ -248,7 +248,7 @@ def test_extents_text(dump, img):
 
 FAILS = [
     (["--path=/nope"], "nope"), (["--path=/hard/a/x"], ""),
-    (["--nid=99999999999"], "nid"), (["--path="], ""),
+    (["--nid=99999999999"], "99999999999"), (["--path=/hard/../hard/a"], ""),
     (["--cat", "--path=/nope"], "nope"), (["--cat", "--path=/hard"], ""),
     (["--cat", "--path=/links/dir"], ""), (["--ls", "--path=/hard/a"], ""),
     (["--ls", "--path=/nope"], "nope"), (["-e", "--path=/nope"], "nope"),
@@ -268,7 +268,7 @@ def test_failures(dump, img, args, word):
 
 def test_json_stays_json_when_it_fails(dump, img):
     result = dump.fails("--json", "--path=/nope", img)
-    assert not result.out.strip() or json.loads(result.text)
+    assert not result.out.strip() or json.loads(result.text) == {}
 
 
 @pytest.mark.parametrize("data", [b"", b"x", bytes(4096), b"\xff" * 8192,

@@ -19,7 +19,7 @@ TIMES = {
     "zero": 0,
     "one-ns": 1,
     "negative": -1_500000000,
-    "y1901": -2147483648_000000000 + 7,
+    "y1901": -2147483647_000000000 + 7,
     "y2038": 2147483648_999999999,
     "y2106": 4294967296_000000001,
     "y2400": 13569465600_000000000,
@@ -206,11 +206,12 @@ def _links(b, full):
     b.link("hard/sub/c", "hard/a")
     b.symlink("hard/symlink", "a")
     b.link("hard/symlink2", "hard/symlink")
-    b.node("hard/fifo", stat.S_IFIFO | 0o600)
-    b.link("hard/fifo2", "hard/fifo")
     b.file("hard/big", text(70000, 9))
     b.link("hard/sub/big", "hard/big")
     if full:
+        # tar forgets that these are one.
+        b.node("hard/fifo", stat.S_IFIFO | 0o600)
+        b.link("hard/fifo2", "hard/fifo")
         b.file("hard/many", b"many names")
         for i in range(300):
             b.link("hard/m%03d" % i, "hard/many")
