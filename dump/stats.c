@@ -84,7 +84,7 @@ static ek_status on_xattr(void *arg, const struct ek_xattr *x,
 			  c->block_size, err);
 }
 
-/* Metadata of one inode: itself, its attributes, data of directories. */
+/* Metadata of one inode: itself, its attributes, names and targets. */
 static ek_status add_meta(struct collect *c, const struct ek_node *node,
 			  struct ek_err *err)
 {
@@ -96,7 +96,7 @@ static ek_status add_meta(struct collect *c, const struct ek_node *node,
 		st = ranges_add(&c->s->meta, start, end, c->block_size, err);
 	if (st == EK_OK)
 		st = ek_image_xattrs(c->image, node, on_xattr, c, err);
-	if (st == EK_OK && S_ISDIR(node->mode))
+	if (st == EK_OK && (S_ISDIR(node->mode) || S_ISLNK(node->mode)))
 		st = add_data(c, node, err);
 	return st;
 }
