@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table and the plots of docs/performance.md."""
+
+import os
+import platform
+import subprocess
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+HEAD = ("| work | wall | CPU | peak memory | size | cores used | "
+        "system calls | target |\n|---|---|---|---|---|---|---|---|\n")
+
+
+def _ratio(triple):
+    if not triple:
+        return "-"
+    middle, low, high = triple
+    words = "%.2f (%.2f to %.2f)" % (middle, low, high)
+    return words + (" equal" if low <= 1 <= high else "")
+
+
+def _cores(runs):
+    return "%.2f / %.2f" % tuple(
+        sum(r["cpu"] for r in runs[who]) / sum(r["wall"] for r in runs[who])
+        for who in ("ours", "peer"))
+
+
+def _target(result):
+    target = result["row"].target
+    if target is None:
+        return "-"
+    return "<= %.2f %s" % (
+        target, "met" if result["wall"][0] <= target else "missed")
+
+
+def line(result):
+    """One row of the table."""
+    calls = " / ".join("-" if c is None else "%d" % c
+                       for c in result["calls"])
+    size = result["size"]
+    return "| %s | %s | %s | %s | %s | %s | %s | %s |" % (
+        result["row"].words, _ratio(result["wall"]), _ratio(result["cpu"]),
+        _ratio(result["rss"]), "%.4f" % size[0] if size else "-",
+        _cores(result["runs"]), calls, _target(result))
+
+
+def table(results):
+    """All rows."""
+    return HEAD + "\n".join(line(r) for r in results) + "\n"
+
+
+def _plot(path, results):
+    data = "\n".join('"%s" %.4f %.4f %.4f' % (
+        r["row"].name, *r["wall"]) for r in results)
+    script = """set terminal svg size 900,420 font "sans,12"
+set output "%s"
+set title "wall time, ours / erofs-utils (median and interval)"
+set yrange [0:*]
+set xtics rotate by -30
+set grid y
+set style fill solid 0.4
+set boxwidth 0.6
+$d << EOD
+%s
+EOD
+plot 1 notitle lc "gray40", $d using 0:2:3:4:xtic(1) with boxerrorbars notitle
+""" % (path, data)
+    subprocess.run(["gnuplot"], input=script, text=True, check=True)
+
+
+def write(path, results, grown, tools):
+    """docs/performance.md from bench/performance.md.in, and its plot."""
+    with open(os.path.join(HERE, "performance.md.in"),
+              encoding="utf-8") as f:
+        text = f.read()
+    ours, peer = tools.versions()
+    plot = os.path.join(os.path.dirname(path) or ".", "performance.svg")
+    _plot(plot, results)
+    for key, value in (
+            ("DATE", time.strftime("%Y-%m-%d", time.gmtime())),
+            ("MACHINE", "%s, Linux %s, %d cores" % (
+                platform.machine(), platform.release(), os.cpu_count())),
+            ("OURS", "; ".join(ours)), ("PEER", peer[0]),
+            ("TABLE", table(results)), ("GROWTH", "\n".join(grown))):
+        text = text.replace("@%s@" % key, value)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)

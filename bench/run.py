@@ -1,0 +1,70 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""./dev bench: ours against erofs-utils, in alternating pairs.
+
+Each row runs at least 7 pairs (ours, peer) in one go and tells the median of
+the ratios with its interval; a row whose interval includes 1 is "equal".
+Wall clocks are of a machine that does nothing else: the load before each row
+is told, and a row above --load waits.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "tests")]
+os.environ.setdefault("EK_CORPORA", "full")
+
+import growth  # noqa: E402
+import measure  # noqa: E402
+import report  # noqa: E402
+import rows  # noqa: E402
+
+
+def options():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--build", default="build/release",
+                   help="directory of our programs")
+    p.add_argument("--peer", required=True,
+                   help="build tree of erofs-utils: mkfs/mkfs.erofs, "
+                        "fsck/fsck.erofs")
+    p.add_argument("--pairs", type=int, default=7)
+    p.add_argument("--rows", default="", help="names of rows, by commas")
+    p.add_argument("--scratch", default="/var/tmp/erofskit-bench")
+    p.add_argument("--load", type=float, default=0.7,
+                   help="wait until the load average is below this")
+    p.add_argument("--out", default="docs/performance.md",
+                   help='"-": standard output, no plots')
+    p.add_argument("--growth", action="store_true",
+                   help="also measure how cost grows (takes long)")
+    args = p.parse_args()
+    if args.pairs < 7:
+        p.error("fewer than 7 pairs prove nothing")
+    return args
+
+
+def main():
+    args = options()
+    tools = rows.Tools(os.path.abspath(args.build), os.path.abspath(args.peer))
+    os.makedirs(args.scratch, exist_ok=True)
+    wanted = [r for r in rows.ROWS
+              if not args.rows or r.name in args.rows.split(",")]
+    results = []
+    try:
+        for row in wanted:
+            measure.wait_for_quiet(args.load)
+            results.append(measure.row(row, tools, args.scratch, args.pairs))
+            print(report.line(results[-1]), flush=True)
+        grown = growth.all_rows(tools, args.scratch) if args.growth else []
+    finally:
+        shutil.rmtree(args.scratch, ignore_errors=True)
+    if args.out == "-":
+        print(report.table(results))
+    else:
+        report.write(args.out, results, grown, tools)
+
+
+if __name__ == "__main__":
+    main()
