@@ -5,12 +5,6 @@
 
 #include <string.h>
 
-/* Index bytes of one file: enough for 2 TiB of 4 KiB blocks. */
-#define RECORD_MAX (SIZE_MAX / 4 < (1u << 30) ? SIZE_MAX / 4 : (size_t)1 << 30)
-
-/* Room beyond a segment, for tails of a batch. */
-#define IN_ROOM (EK_SEGMENT + 4096u)
-
 static void cleanup(struct ek_build *b)
 {
 	ek_pool_free(b->pool);
@@ -31,12 +25,27 @@ static void cleanup(struct ek_build *b)
 	ek_vec_free(&b->large.chunks);
 	ek_sha_free(b->large.sha);
 	ek_hash_free(b->hash);
+	ek_pend_free(b->pend);
 	ek_zone_free(&b->zone);
 	ek_buf_free(&b->record);
 	free(b->zpieces);
 	/* The plans are gone: leave no pointers to them. */
 	for (uint32_t i = 0; i < b->tree->n_inodes; i++)
 		b->tree->inodes[i]->plan = NULL;
+}
+
+static void set_sizes(struct ek_build *b)
+{
+	size_t keep = ek_compress_keep(b->bs, b->max_blocks);
+
+	b->segment = b->encs ? EK_CODED_SEGMENT : EK_SEGMENT;
+	/* A batch, or a window that is worth moving its rest. */
+	b->in_cap = (size_t)ek_max(EK_SEGMENT, keep + (3u << 20));
+	/* The committer needs all of a segment for the digest of its file. */
+	if (b->digests)
+		b->in_cap = (size_t)ek_max(b->in_cap, b->segment);
+	b->out_cap = ek_compress_room(b->segment, b->bs, b->max_blocks);
+	b->cap_pieces = b->segment / b->bs + 2 * EK_BATCH_FILES + 2;
 }
 
 static ek_status make_jobs(struct ek_build *b, struct ek_err *err)
@@ -49,14 +58,13 @@ static ek_status make_jobs(struct ek_build *b, struct ek_err *err)
 	b->jobs = calloc(b->n_jobs, sizeof(*b->jobs));
 	if (!b->jobs)
 		return ek_fail(err, EK_NOMEM, "no memory for jobs");
-	b->out_cap = ek_compress_room(EK_SEGMENT, b->bs, b->max_blocks);
-	b->cap_pieces = EK_SEGMENT / b->bs + 2 * EK_BATCH_FILES + 2;
+	set_sizes(b);
 	for (unsigned i = 0; i < b->n_jobs; i++) {
 		struct ek_build_job *job = &b->jobs[i];
 
 		/* Pages that no job touches are never there. */
 		job->b = b;
-		job->in = malloc(IN_ROOM);
+		job->in = malloc(b->in_cap);
 		job->out = malloc(b->out_cap);
 		job->files = calloc(EK_BATCH_FILES, sizeof(*job->files));
 		job->pieces = calloc(b->cap_pieces, sizeof(*job->pieces));
@@ -105,12 +113,13 @@ static ek_status prepare(struct ek_build *b,
 	/* The superblock and the configuration of one codec. */
 	b->head_blocks = ek_div_up(EK_SB_OFFSET + EK_SB_SIZE_MIN + 16, b->bs);
 	b->next_blk = b->head_blocks;
-	b->record = EK_BUF_INIT(RECORD_MAX);
+	b->record = EK_BUF_INIT(EK_RECORD_MAX);
 	ek_zone_init(&b->zone, b->bs);
 	b->plans = calloc(b->tree->n_inodes, sizeof(*b->plans));
 	if (!b->plans)
 		return ek_fail(err, EK_NOMEM, "no memory for %u inodes",
 			       b->tree->n_inodes);
+	EK_TRY(ek_pend_new(&b->pend, err));
 	EK_TRY(ek_build_plan(b, err));
 	EK_TRY(make_digests(b, err));
 	EK_TRY(make_encoders(b, err));
@@ -129,6 +138,7 @@ static ek_status begin_zone(struct ek_build *b, struct ek_err *err)
 
 	EK_TRY(ek_zone_alloc(&b->zone, EK_NID_SLOT, false, &pos, err));
 	EK_TRY(ek_commit_until(b, 1, err));
+	EK_TRY(ek_pend_flush(b->pend, &b->zone, err));
 	if (s->area_size == 0)
 		return EK_OK;
 	EK_TRY(ek_zone_alloc(&b->zone, s->area_size, true, &s->area_pos, err));

@@ -111,7 +111,8 @@ static ek_status finish_coded(struct ek_build *b, const struct ek_job_file *f,
 	EK_TRY(reach(b, f->inode, err));
 	/* Nothing but stored blocks: that is a flat file. */
 	if (!l->coded)
-		return ek_build_flat(b, f->inode, l->start, NULL, 0, err);
+		return ek_build_flat(b, f->inode, l->start, f->tail,
+				     f->tail_len, err);
 	return ek_build_coded(b, f->inode, l->start, l->blocks, l->lead,
 			      l->pieces.at, l->pieces.n, err);
 }
@@ -119,6 +120,14 @@ static ek_status finish_coded(struct ek_build *b, const struct ek_job_file *f,
 static ek_status commit_coded(struct ek_build *b, struct ek_build_job *job,
 			      struct ek_job_file *f, struct ek_err *err)
 {
+	uint32_t tail = job->len % b->bs;
+
+	if (job->last && !b->large.coded && !f->coded &&
+	    ek_build_tail_ok(b, f->inode, tail)) {
+		f->tail = job->out + job->len - tail;
+		f->tail_len = tail;
+		job->out_used -= b->bs;
+	}
 	EK_TRY(ek_build_append(b, job->out, job->out_used, err));
 	b->large.blocks += f->blocks;
 	EK_TRY(note_pieces(b, job, f, err));

@@ -54,6 +54,7 @@ static void emit(struct ek_compress *c, size_t len, size_t csize)
 		memset(at, 0, gap);
 	}
 	add_piece(c, (uint32_t)len, blocks);
+	c->coded = true;
 	c->fails = 0;
 }
 
@@ -98,15 +99,16 @@ static ek_status encode(struct ek_compress *c, const uint8_t *in, size_t *len,
 }
 
 /*
- * Shorten the extent of *@len bytes at @pos until it has the margin; *@len 0
- * when that is not possible with a gain.
+ * Shorten the extent of *@len bytes at @in until it has the margin; *@len 0
+ * when that is not possible with a gain. @n bytes are left in all, the last
+ * ones when @last.
  */
-static ek_status keep_margin(struct ek_compress *c, const uint8_t *in,
-			     size_t pos, size_t n, size_t *len, size_t *csize,
+static ek_status keep_margin(struct ek_compress *c, const uint8_t *in, size_t n,
+			     bool last, size_t *len, size_t *csize,
 			     struct ek_err *err)
 {
 	for (int i = 0; i < SHORTEN_TRIES; i++) {
-		size_t cut = too_long(pos + *len, *csize, pos + *len == n,
+		size_t cut = too_long(c->done + *len, *csize, last && *len == n,
 				      c->bs);
 
 		if (cut == 0)
@@ -114,13 +116,12 @@ static ek_status keep_margin(struct ek_compress *c, const uint8_t *in,
 		if (cut >= *len)
 			break;
 		*len -= cut;
-		EK_TRY(encode(c, in + pos, len, csize, err));
+		EK_TRY(encode(c, in, len, csize, err));
 		if (!has_gain(c, *len, *csize))
 			break;
 	}
-	if (*len && too_long(pos + *len, *csize, false, c->bs))
-		*len = 0;
-	else if (!has_gain(c, *len, *csize))
+	if (!has_gain(c, *len, *csize) ||
+	    too_long(c->done + *len, *csize, false, c->bs))
 		*len = 0;
 	return EK_OK;
 }
@@ -136,36 +137,58 @@ static size_t blocks_to_skip(struct ek_compress *c)
 	return ek_max(base, ek_min(c->fails - FAILS_PATIENT, SKIP_MAX));
 }
 
-ek_status ek_compress_run(struct ek_compress *c, const uint8_t *in, size_t n,
-			  size_t limit, bool *gain, struct ek_err *err)
+void ek_compress_begin(struct ek_compress *c)
 {
-	size_t pos = 0, start = c->used;
+	c->start = c->used;
+	c->done = 0;
+	c->fails = 0;
+	c->coded = false;
+	c->full = false;
+}
+
+/* One extent, or some stored ones; *@taken gets the bytes. */
+static ek_status step(struct ek_compress *c, const uint8_t *in, size_t n,
+		      bool last, size_t *taken, struct ek_err *err)
+{
+	size_t len = ek_min(n, EK_EXTENT_FEED), csize = 0;
+
+	if (n <= c->bs) {
+		*taken = store(c, in, n, 1);
+		return EK_OK;
+	}
+	EK_TRY(encode(c, in, &len, &csize, err));
+	if (len && !has_gain(c, len, csize))
+		len = 0;
+	if (len && c->lz4_margin)
+		EK_TRY(keep_margin(c, in, n, last, &len, &csize, err));
+	if (len)
+		emit(c, len, csize);
+	else
+		len = store(c, in, n, blocks_to_skip(c));
+	*taken = len;
+	return EK_OK;
+}
+
+ek_status ek_compress_feed(struct ek_compress *c, const uint8_t *in, size_t n,
+			   bool last, size_t limit, size_t *taken,
+			   struct ek_err *err)
+{
+	size_t keep = last ? 0 : ek_compress_keep(c->bs, c->max_blocks);
+	size_t pos = 0, k;
 
 	EK_BUG_ON(c->out_cap - c->used <
 		  ek_compress_room(n, c->bs, c->max_blocks));
-	c->fails = 0;
-	*gain = false;
-	while (pos < n) {
-		size_t len = n - pos, csize = 0;
-
-		if (c->used - start >= limit)
-			return EK_OK;
-		if (len <= c->bs) {
-			pos += store(c, in + pos, len, 1);
-			continue;
+	while (n - pos > keep) {
+		if (c->used - c->start >= limit) {
+			c->full = true;
+			break;
 		}
-		EK_TRY(encode(c, in + pos, &len, &csize, err));
-		if (len && !has_gain(c, len, csize))
-			len = 0;
-		if (len && c->lz4_margin)
-			EK_TRY(keep_margin(c, in, pos, n, &len, &csize, err));
-		if (len) {
-			emit(c, len, csize);
-			pos += len;
-		} else {
-			pos += store(c, in + pos, n - pos, blocks_to_skip(c));
-		}
+		EK_TRY(step(c, in + pos, n - pos, last, &k, err));
+		pos += k;
+		c->done += k;
 	}
-	*gain = c->used - start < limit;
+	if (c->used - c->start >= limit)
+		c->full = true;
+	*taken = pos;
 	return EK_OK;
 }

@@ -48,8 +48,8 @@ struct ek_compress {
 	/* Keep the room that LZ4 needs to be decoded in place. */
 	bool lz4_margin;
 
-	uint8_t *out;	 /* block-aligned in the image */
-	size_t out_cap;	 /* bytes; see ek_compress_room() */
+	uint8_t *out;	/* block-aligned in the image */
+	size_t out_cap; /* bytes; see ek_compress_room() */
 	ek_piece *pieces;
 	size_t cap_pieces;
 
@@ -57,14 +57,26 @@ struct ek_compress {
 	size_t used; /* bytes of out, whole blocks */
 	size_t n_pieces;
 	uint64_t bytes_in; /* that the codec has taken */
+	bool coded;	   /* some extent of this run is coded */
+	bool full;	   /* this run has reached its limit */
 
-	/* Stored extents in a row; of one run. */
+	/* Of the run: where it began, what it has taken, stored in a row. */
+	size_t start, done;
 	uint32_t fails;
 };
 
+/* Longest extent: small enough for every reader (6.1), and for a piece. */
+#define EK_EXTENT_FEED (4u << 20)
+
+/* Bytes that feeding leaves for the next time, so that extents stay long. */
+static inline size_t ek_compress_keep(uint32_t bs, uint32_t max_blocks)
+{
+	return ek_max(1u << 20, (size_t)4 * max_blocks * bs);
+}
+
 /*
- * Bytes of room in @out that a run of @n bytes may touch, beyond what is used
- * already, with @max_blocks.
+ * Bytes of room that @out needs for a run of @n bytes, beyond what is used
+ * already.
  */
 static inline size_t ek_compress_room(size_t n, uint32_t bs,
 				      uint32_t max_blocks)
@@ -72,14 +84,20 @@ static inline size_t ek_compress_room(size_t n, uint32_t bs,
 	return n + ((size_t)max_blocks + 3) * bs;
 }
 
+/* Begin a run: what comes next begins at a block boundary in its file. */
+void ek_compress_begin(struct ek_compress *c);
+
 /*
- * Encode @n > 0 bytes at @in (at most 4 MiB), which begin at a multiple of
- * the block size in their file. Each extent but the last reaches the end of
- * the block in which it starts. Stops early, with *@gain false, when the
- * result is not shorter than @limit bytes; what was added is then of no use.
+ * Go on with the run: encode the @n bytes at @in, all of them when they are
+ * the @last ones, else down to ek_compress_keep() bytes, which come first the
+ * next time. *@taken gets the number of bytes that are done. Each extent but
+ * the last of the run reaches the end of the block in which it starts. Stops
+ * with c->full when the run has filled @limit bytes: then it was not worth
+ * it, unless nothing of it is coded.
  */
-ek_status ek_compress_run(struct ek_compress *c, const uint8_t *in, size_t n,
-			  size_t limit, bool *gain, struct ek_err *err);
+ek_status ek_compress_feed(struct ek_compress *c, const uint8_t *in, size_t n,
+			   bool last, size_t limit, size_t *taken,
+			   struct ek_err *err);
 
 /*
  * Bytes that must lie between the end of an extent and the end of its page

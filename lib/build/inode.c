@@ -53,19 +53,20 @@ ek_status ek_build_inode_head(struct ek_build *b,
 	return ek_build_xattr_append(b, inode, &b->record, err);
 }
 
-ek_status ek_build_inode_place(struct ek_build *b,
-			       const struct ek_tree_inode *inode, bool cross,
-			       struct ek_err *err)
+ek_status ek_build_inode_place(struct ek_build *b, struct ek_tree_inode *inode,
+			       bool cross, struct ek_err *err)
 {
-	uint64_t pos;
+	struct ek_pend_item item = {
+		.inode = inode,
+		.size = b->record.len,
+		.len = b->record.len,
+		.cross = cross,
+	};
 
-	EK_TRY(ek_zone_alloc(&b->zone, b->record.len, cross, &pos, err));
-	ek_plan_of(inode)->slot = (uint32_t)(pos / EK_NID_SLOT);
-	ek_zone_write(&b->zone, pos, b->record.data, b->record.len);
-	return EK_OK;
+	return ek_pend_add(b->pend, &b->zone, &item, b->record.data, err);
 }
 
-ek_status ek_build_flat(struct ek_build *b, const struct ek_tree_inode *inode,
+ek_status ek_build_flat(struct ek_build *b, struct ek_tree_inode *inode,
 			uint64_t start, const uint8_t *tail, uint32_t tail_len,
 			struct ek_err *err)
 {
@@ -82,8 +83,7 @@ ek_status ek_build_flat(struct ek_build *b, const struct ek_tree_inode *inode,
 	return ek_build_inode_place(b, inode, tail_len == 0, err);
 }
 
-ek_status ek_build_chunked(struct ek_build *b,
-			   const struct ek_tree_inode *inode,
+ek_status ek_build_chunked(struct ek_build *b, struct ek_tree_inode *inode,
 			   const uint32_t *blocks, size_t n, struct ek_err *err)
 {
 	struct ek_chunk_map map;

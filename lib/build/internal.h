@@ -19,6 +19,7 @@
 #include "build/build.h"
 #include "build/compress.h"
 #include "build/options.h"
+#include "build/pend.h"
 #include "build/zone.h"
 
 #include "base/buf.h"
@@ -32,11 +33,12 @@
 #include "tree/tree.h"
 
 /*
- * Large files are cut at multiples of this, whatever the number of workers.
- * Larger pieces would use more memory a worker; smaller ones end more
- * pclusters early.
+ * Large files are cut at multiples of a segment, whatever the number of
+ * workers. Each segment ends a pcluster early, so that those to be encoded are
+ * larger; they go through a window and take no more memory to read.
  */
-#define EK_SEGMENT (4u << 20)
+#define EK_SEGMENT	 (4u << 20)
+#define EK_CODED_SEGMENT (16u << 20)
 /* Small files share a job up to so many bytes and files. */
 #define EK_BATCH_BYTES (1u << 20)
 #define EK_BATCH_FILES 512u
@@ -51,6 +53,10 @@
 #define EK_HOLE_CHUNKS_MAX (1u << 26)
 /* Longest run of extents of one file: as many as blocks that can be told. */
 #define EK_PIECES_MAX UINT32_MAX
+
+/* Index bytes of one file: enough for 2 TiB of 4 KiB blocks. */
+#define EK_RECORD_MAX                                                          \
+	(SIZE_MAX / 4 < (1u << 30) ? SIZE_MAX / 4 : (size_t)1 << 30)
 
 struct ek_hash;
 struct ek_sha;
@@ -155,9 +161,10 @@ struct ek_build {
 	struct ek_pool *pool;
 	struct ek_build_job *jobs;
 	unsigned n_jobs;
-	size_t out_cap, cap_pieces; /* of each job */
-	uint64_t next_blk; /* where the next data block goes */
-	uint32_t placed;   /* inodes of the tree that have a place */
+	uint32_t segment;		    /* bytes */
+	size_t in_cap, out_cap, cap_pieces; /* of each job */
+	uint64_t next_blk;		    /* where the next data block goes */
+	uint32_t placed; /* inodes of the tree that have a place */
 	uint64_t total_bytes, done_bytes;
 	int64_t last_progress; /* nanoseconds */
 	struct ek_large large;
@@ -165,6 +172,7 @@ struct ek_build {
 
 	/* Metadata. */
 	struct ek_zone zone;
+	struct ek_pend *pend;
 	struct ek_buf record; /* one inode, reused */
 	struct ek_zpiece *zpieces;
 	size_t cap_zpieces;
@@ -209,8 +217,8 @@ bool ek_build_tail_ok(const struct ek_build *b,
 ek_status ek_shares_make(struct ek_build *b, struct ek_err *err);
 void ek_shares_free(struct ek_shares *shares);
 ek_status ek_build_xattr_size(const struct ek_build *b,
-			      const struct ek_tree_inode *inode,
-			      uint32_t *size, struct ek_err *err);
+			      const struct ek_tree_inode *inode, uint32_t *size,
+			      struct ek_err *err);
 ek_status ek_build_xattr_append(const struct ek_build *b,
 				const struct ek_tree_inode *inode,
 				struct ek_buf *buf, struct ek_err *err);
@@ -236,21 +244,19 @@ void ek_build_inode_fill(const struct ek_build *b,
 ek_status ek_build_inode_head(struct ek_build *b,
 			      const struct ek_tree_inode *inode,
 			      const struct ek_inode *in, struct ek_err *err);
-/* Find a place for b->record and write it there. */
-ek_status ek_build_inode_place(struct ek_build *b,
-			       const struct ek_tree_inode *inode, bool cross,
-			       struct ek_err *err);
+/* Hand b->record on to get a place, with the next group. */
+ek_status ek_build_inode_place(struct ek_build *b, struct ek_tree_inode *inode,
+			       bool cross, struct ek_err *err);
 /* Place a file with these data; the layout follows from them. */
-ek_status ek_build_flat(struct ek_build *b, const struct ek_tree_inode *inode,
+ek_status ek_build_flat(struct ek_build *b, struct ek_tree_inode *inode,
 			uint64_t start, const uint8_t *tail, uint32_t tail_len,
 			struct ek_err *err);
-ek_status ek_build_chunked(struct ek_build *b,
-			   const struct ek_tree_inode *inode,
+ek_status ek_build_chunked(struct ek_build *b, struct ek_tree_inode *inode,
 			   const uint32_t *blocks, size_t n,
 			   struct ek_err *err);
 
 /* zindex.c: @lead stored whole blocks, then @pieces. */
-ek_status ek_build_coded(struct ek_build *b, const struct ek_tree_inode *inode,
+ek_status ek_build_coded(struct ek_build *b, struct ek_tree_inode *inode,
 			 uint64_t start, uint64_t blocks, uint64_t lead,
 			 const ek_piece *pieces, size_t n, struct ek_err *err);
 

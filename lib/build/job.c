@@ -98,16 +98,12 @@ static void copy_plain(struct ek_build *b, struct ek_build_job *job,
 	f->blocks = (uint32_t)ek_div_up(size - tail, b->bs);
 }
 
-/*
- * Encode @n bytes at @in; @f gets the pieces when the result is shorter than
- * @limit, else nothing has changed.
- */
-static ek_status encode(struct ek_build_job *job, struct ek_job_file *f,
-			unsigned worker, const uint8_t *in, size_t n,
-			size_t limit, struct ek_err *err)
+static void begin(struct ek_build_job *job, unsigned worker,
+		  struct ek_compress *c)
 {
 	struct ek_build *b = job->b;
-	struct ek_compress c = {
+
+	*c = (struct ek_compress){
 		.enc = b->encs[worker],
 		.bs = b->bs,
 		.max_blocks = b->max_blocks,
@@ -119,22 +115,19 @@ static ek_status encode(struct ek_build_job *job, struct ek_job_file *f,
 		.used = job->out_used,
 		.n_pieces = job->n_pieces,
 	};
-	ek_status status;
-	bool gain;
+	ek_compress_begin(c);
+}
 
-	status = ek_compress_run(&c, in, n, limit, &gain, err);
-	job->codec_in += c.bytes_in;
-	if (status != EK_OK)
-		return ek_build_fail(f->inode, err, status, "encoding failed");
-	if (!gain)
-		return EK_OK;
-	f->blocks = (uint32_t)((c.used - job->out_used) / b->bs);
-	f->coded = true;
+/* Take the results over as those of @f. */
+static void accept(struct ek_build_job *job, struct ek_job_file *f,
+		   const struct ek_compress *c)
+{
+	f->blocks = (uint32_t)((c->used - job->out_used) / job->b->bs);
+	f->coded = c->coded;
 	f->pieces = (uint32_t)job->n_pieces;
-	f->n_pieces = (uint32_t)(c.n_pieces - job->n_pieces);
-	job->out_used = c.used;
-	job->n_pieces = c.n_pieces;
-	return EK_OK;
+	f->n_pieces = (uint32_t)(c->n_pieces - job->n_pieces);
+	job->out_used = c->used;
+	job->n_pieces = c->n_pieces;
 }
 
 /*
@@ -156,15 +149,21 @@ static ek_status coded_file(struct ek_build *b, struct ek_build_job *job,
 			    struct ek_job_file *f, unsigned worker,
 			    struct ek_err *err)
 {
-	size_t size = (size_t)f->inode->size;
+	size_t size = (size_t)f->inode->size, taken;
 	uint8_t *at = job->in + job->in_used;
+	struct ek_compress c;
 
 	EK_TRY(read_file(b, f->inode, 0, at, size, err));
 	EK_TRY(digest(b, f, at, size, err));
 	job->in_used += size;
-	EK_TRY(encode(job, f, worker, at, size, worth(b, f->inode), err));
-	if (!f->coded)
+	begin(job, worker, &c);
+	EK_TRY(ek_compress_feed(&c, at, size, true, worth(b, f->inode), &taken,
+				err));
+	job->codec_in += c.bytes_in;
+	if (c.full || !c.coded)
 		copy_plain(b, job, f, at);
+	else
+		accept(job, f, &c);
 	return EK_OK;
 }
 
@@ -214,22 +213,60 @@ static ek_status plain_segment(struct ek_build *b, struct ek_build_job *job,
 	return EK_OK;
 }
 
+/*
+ * Read and encode a segment through the window job->in. A part of the window
+ * that is left moves to its start.
+ */
+static ek_status encode_window(struct ek_build_job *job, struct ek_file *file,
+			       struct ek_compress *c, struct ek_err *err)
+{
+	struct ek_build *b = job->b;
+	size_t limit = (size_t)ek_round_up(job->len, b->bs);
+	size_t have = 0, got = 0, taken;
+
+	while (got < job->len || have) {
+		size_t n = (size_t)ek_min(b->in_cap - have, job->len - got);
+
+		EK_TRY(b->src->ops->read(file, job->offset + got,
+					 job->in + have, n, err));
+		got += n;
+		have += n;
+		EK_TRY(ek_compress_feed(c, job->in, have, got == job->len,
+					limit, &taken, err));
+		have -= taken;
+		if (c->full)
+			return EK_OK;
+		if (have)
+			memmove(job->in, job->in + taken, have);
+	}
+	return EK_OK;
+}
+
 static ek_status coded_segment(struct ek_build *b, struct ek_build_job *job,
 			       struct ek_job_file *f, unsigned worker,
 			       struct ek_err *err)
 {
-	size_t stored = (size_t)ek_round_up(job->len, b->bs);
+	struct ek_file *file;
+	struct ek_compress c;
+	ek_status status;
 
-	EK_TRY(read_file(b, f->inode, job->offset, job->in, job->len, err));
-	job->in_used = job->len;
-	EK_TRY(encode(job, f, worker, job->in, job->len, stored, err));
-	if (f->coded)
+	begin(job, worker, &c);
+	EK_TRY(b->src->ops->open(b->src, f->inode, &file, err));
+	status = encode_window(job, file, &c, err);
+	job->codec_in += c.bytes_in;
+	if (status != EK_OK) {
+		struct ek_err ignored;
+
+		b->src->ops->close(file, &ignored);
+		return status;
+	}
+	EK_TRY(b->src->ops->close(file, err));
+	/* Stored blocks alone are the file as it is. */
+	if (c.done == job->len && (!c.coded || !c.full)) {
+		accept(job, f, &c);
 		return EK_OK;
-	memcpy(job->out, job->in, job->len);
-	job->out_used = job->len;
-	pad_block(job, b->bs);
-	f->blocks = (uint32_t)(job->out_used / b->bs);
-	return EK_OK;
+	}
+	return plain_segment(b, job, f, err);
 }
 
 static ek_status run_segment(struct ek_build_job *job, unsigned worker,

@@ -29,7 +29,8 @@ static ek_status check_codec(const struct ek_build_options *o,
 	if (o->level == EK_LEVEL_DEFAULT)
 		return EK_OK;
 	if (info->min_level > info->max_level)
-		return ek_fail(err, EK_INVALID, "%s takes no level", info->name);
+		return ek_fail(err, EK_INVALID, "%s takes no level",
+			       info->name);
 	if (o->level < info->min_level || o->level > info->max_level)
 		return ek_fail(err, EK_INVALID,
 			       "level %d of %s is not %d to %d", o->level,
@@ -84,8 +85,7 @@ static ek_status check_rest(const struct ek_build_options *o,
 }
 
 ek_status ek_build_options_load(const struct ek_build_options *from,
-				struct ek_build_options *to,
-				struct ek_err *err)
+				struct ek_build_options *to, struct ek_err *err)
 {
 	memset(to, 0, sizeof(*to));
 	if (!from || from->size < sizeof(size_t) || from->size > sizeof(*to))

@@ -43,8 +43,8 @@ static void fill_segment(struct ek_build *b, struct cursor *c,
 	job->first = c->next;
 	job->end = c->next + 1;
 	job->offset = c->offset;
-	job->len = (uint32_t)ek_min(left, EK_SEGMENT);
-	job->last = left <= EK_SEGMENT;
+	job->len = (uint32_t)ek_min(left, b->segment);
+	job->last = left <= b->segment;
 	c->offset += job->len;
 	if (job->last) {
 		c->next++;

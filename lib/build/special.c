@@ -36,17 +36,19 @@ ek_status ek_special_place(struct ek_build *b, struct ek_tree_inode *inode,
 			   struct ek_err *err)
 {
 	struct ek_plan *plan = inode->plan;
-	uint64_t pos, blocks;
+	struct ek_pend_item item = {.inode = inode};
+	uint64_t blocks;
 	uint32_t tail;
 
 	plan->tail = ek_build_tail_ok(b, inode, data_size(inode) % b->bs);
 	blocks = split(b, inode, &tail);
-	EK_TRY(ek_zone_alloc(&b->zone, (uint64_t)ek_plan_head(plan) + tail,
-			     tail == 0, &pos, err));
-	plan->slot = (uint32_t)(pos / EK_NID_SLOT);
-	if (blocks == 0)
-		return EK_OK;
-	return ek_zone_alloc_blocks(&b->zone, blocks, &plan->blk, err);
+	if (blocks > UINT32_MAX)
+		return ek_build_fail(inode, err, EK_LIMIT,
+				     "the directory is too large");
+	item.size = (uint64_t)ek_plan_head(plan) + tail;
+	item.cross = tail == 0;
+	item.blocks = (uint32_t)blocks;
+	return ek_pend_add(b->pend, &b->zone, &item, NULL, err);
 }
 
 /* Where the blocks of an inode's data go in the zone. */

@@ -172,6 +172,7 @@ static void fill_stats(struct ek_build *b)
 ek_status ek_build_finish(struct ek_build *b, struct ek_err *err)
 {
 	EK_TRY(ek_commit_until(b, b->tree->n_inodes, err));
+	EK_TRY(ek_pend_flush(b->pend, &b->zone, err));
 	b->zone_blk = b->next_blk;
 	EK_TRY(write_specials(b, err));
 	EK_TRY(write_zone(b, err));

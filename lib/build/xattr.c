@@ -179,8 +179,8 @@ static const struct ek_shared *find(const struct ek_shares *s,
 }
 
 ek_status ek_build_xattr_size(const struct ek_build *b,
-			      const struct ek_tree_inode *inode,
-			      uint32_t *size, struct ek_err *err)
+			      const struct ek_tree_inode *inode, uint32_t *size,
+			      struct ek_err *err)
 {
 	uint64_t total = EK_XATTR_HEAD_SIZE;
 	unsigned int shared = 0;
@@ -233,8 +233,7 @@ ek_status ek_build_xattr_append(const struct ek_build *b,
 	EK_TRY(ek_buf_append_zeros(buf, EK_XATTR_HEAD_SIZE, err));
 	/* The same choice as in ek_build_xattr_size(): the first 255. */
 	for (uint32_t i = 0; i < inode->n_xattrs; i++) {
-		const struct ek_shared *s =
-			find(&b->shares, inode->xattrs[i]);
+		const struct ek_shared *s = find(&b->shares, inode->xattrs[i]);
 		uint8_t id[4];
 
 		if (!s || head.shared_count == EK_XATTR_SHARED_MAX)

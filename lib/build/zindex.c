@@ -70,7 +70,7 @@ static void announce(struct ek_build *b, uint32_t most)
 		b->max_coded_blocks = most;
 }
 
-ek_status ek_build_coded(struct ek_build *b, const struct ek_tree_inode *inode,
+ek_status ek_build_coded(struct ek_build *b, struct ek_tree_inode *inode,
 			 uint64_t start, uint64_t blocks, uint64_t lead,
 			 const ek_piece *pieces, size_t n, struct ek_err *err)
 {
@@ -98,8 +98,8 @@ ek_status ek_build_coded(struct ek_build *b, const struct ek_tree_inode *inode,
 			     b->record.len, &geom, err));
 	if (geom.end > SIZE_MAX)
 		return ek_fail(err, EK_NOMEM, "no memory for indexes");
-	EK_TRY(ek_buf_append_zeros(&b->record,
-				   (size_t)geom.end - b->record.len, err));
+	EK_TRY(ek_buf_append_zeros(&b->record, (size_t)geom.end - b->record.len,
+				   err));
 	at = b->record.data + geom.head_pos;
 	EK_TRY(ek_zhead_encode(&b->sb, EK_LAYOUT_ZCOMPACT, &head, at, err));
 	at = b->record.data + geom.base;

@@ -58,8 +58,7 @@ static void list_del(struct ek_zone *zone, uint32_t b)
 	else
 		zone->free_list[space] = blk->next;
 	if (zone->free_list[space] == EK_ZONE_NONE)
-		zone->free_mask[space / 64] &=
-			~(UINT64_C(1) << (space % 64));
+		zone->free_mask[space / 64] &= ~(UINT64_C(1) << (space % 64));
 }
 
 /* The smallest amount of free space that holds @units, or 0. */
@@ -98,8 +97,8 @@ static ek_status more_chunks(struct ek_zone *zone, uint64_t blocks,
 static ek_status grow(struct ek_zone *zone, uint64_t n, struct ek_err *err)
 {
 	if (n > BLOCKS_MAX || zone->n_blocks + n > BLOCKS_MAX)
-		return ek_fail(err, EK_LIMIT,
-			       "more than %u blocks of metadata", BLOCKS_MAX);
+		return ek_fail(err, EK_LIMIT, "more than %u blocks of metadata",
+			       BLOCKS_MAX);
 	EK_TRY(more_chunks(zone, zone->n_blocks + n, err));
 	while (n--) {
 		EK_TRY(ek_vec_grow(&zone->block, zone->n_blocks,
@@ -116,8 +115,8 @@ static ek_status grow(struct ek_zone *zone, uint64_t n, struct ek_err *err)
 
 static uint64_t take(struct ek_zone *zone, uint32_t b, unsigned int units)
 {
-	uint64_t pos = (uint64_t)b * zone->bs +
-		       (uint64_t)zone->block[b].used * UNIT;
+	uint64_t pos =
+		(uint64_t)b * zone->bs + (uint64_t)zone->block[b].used * UNIT;
 
 	list_del(zone, b);
 	zone->block[b].used = (uint16_t)(zone->block[b].used + units);
