@@ -108,6 +108,13 @@ struct ek_build_options {
 	 * all, negative drops all attributes. EK_XATTR_SHARE_DEFAULT: 2.
 	 */
 	int32_t xattr_share;
+	/**
+	 * An index: the data of files stays on the devices of a layer
+	 * (layer.h), and the image points there. Blocks are then 512 bytes
+	 * unless block_size says otherwise. What no block address reaches
+	 * is copied.
+	 */
+	bool index;
 	/** Worker threads; 0: the CPUs that the process may use. */
 	uint32_t workers;
 	/** Non-zero from another thread or a signal handler stops it. */
@@ -138,6 +145,8 @@ struct ek_build_stats {
 	uint64_t meta_blocks; /**< of them metadata */
 	uint64_t deduplicated_bytes;
 	uint64_t codec_bytes_in;
+	/** Index: files, and their bytes, that had to be copied. */
+	uint64_t copied_files, copied_bytes;
 	uint8_t uuid[16];
 	int64_t build_time;
 	uint32_t block_size;

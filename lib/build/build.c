@@ -19,6 +19,7 @@ static void cleanup(struct ek_build *b)
 		ek_build_encoder_free(b->encs[i]);
 	free(b->encs);
 	free(b->plans);
+	free(b->head);
 	ek_shares_free(&b->shares);
 	free(b->digests);
 	ek_vec_free(&b->large.pieces);
@@ -112,6 +113,11 @@ static ek_status prepare(struct ek_build *b,
 	b->sb.blkszbits = b->blkszbits;
 	/* The superblock and the configuration of one codec. */
 	b->head_blocks = ek_div_up(EK_SB_OFFSET + EK_SB_SIZE_MIN + 16, b->bs);
+	if (b->opt.index)
+		EK_TRY(ek_index_devices(b, err));
+	b->head = calloc((size_t)b->head_blocks, b->bs);
+	if (!b->head)
+		return ek_fail(err, EK_NOMEM, "no memory for the head");
 	b->next_blk = b->head_blocks;
 	b->record = EK_BUF_INIT(EK_RECORD_MAX);
 	ek_zone_init(&b->zone, b->bs);

@@ -32,7 +32,9 @@ ek_status ek_commit_until(struct ek_build *b, uint32_t end, struct ek_err *err)
 	for (; b->placed < end; b->placed++) {
 		struct ek_tree_inode *inode = b->tree->inodes[b->placed];
 
-		if (S_ISREG(inode->mode)) {
+		if (ek_plan_of(inode)->indexed) {
+			EK_TRY(ek_index_place(b, inode, err));
+		} else if (S_ISREG(inode->mode)) {
 			EK_BUG_ON(inode->size);
 			EK_TRY(ek_build_flat(b, inode, 0, NULL, 0, err));
 		} else {

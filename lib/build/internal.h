@@ -70,7 +70,8 @@ struct ek_plan {
 	uint64_t size;	/* directories: i_size */
 	uint32_t blk;	/* directories, symlinks: first whole block in zone */
 	bool extended;
-	bool tail; /* the end of the data is inline */
+	bool tail;    /* the end of the data is inline */
+	bool indexed; /* the data is on a device and stays there */
 };
 
 /* An attribute that is shared, and where. */
@@ -153,6 +154,7 @@ struct ek_build {
 	struct ek_encoder **encs; /* one a worker */
 	struct ek_plan *plans;
 	struct ek_shares shares;
+	uint8_t *head;	 /* all head blocks, encoded */
 	struct ek_sb sb; /* epoch and block size early, the rest at the end */
 	uint64_t head_blocks;
 	uint8_t (*digests)[32]; /* by inode->index, with a manifest */
@@ -254,6 +256,18 @@ ek_status ek_build_flat(struct ek_build *b, struct ek_tree_inode *inode,
 ek_status ek_build_chunked(struct ek_build *b, struct ek_tree_inode *inode,
 			   const uint32_t *blocks, size_t n,
 			   struct ek_err *err);
+
+/* index.c */
+/* Take the devices of the source into the superblock. */
+ek_status ek_index_devices(struct ek_build *b, struct ek_err *err);
+/* Whether the data of @inode can stay where it is. */
+ek_status ek_index_plan(struct ek_build *b, struct ek_tree_inode *inode,
+			bool *indexed, struct ek_err *err);
+/* Place @inode with chunks that point to the devices. */
+ek_status ek_index_place(struct ek_build *b, struct ek_tree_inode *inode,
+			 struct ek_err *err);
+/* Write the device table into b->head. */
+ek_status ek_index_table(struct ek_build *b, struct ek_err *err);
 
 /* zindex.c: @lead stored whole blocks, then @pieces. */
 ek_status ek_build_coded(struct ek_build *b, struct ek_tree_inode *inode,

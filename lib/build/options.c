@@ -94,7 +94,7 @@ ek_status ek_build_options_load(const struct ek_build_options *from,
 	memcpy(to, from, from->size);
 	to->size = sizeof(*to);
 	if (to->block_size == 0)
-		to->block_size = 4096;
+		to->block_size = to->index ? 512 : 4096;
 	if (to->max_pcluster == 0)
 		to->max_pcluster = to->block_size;
 	EK_TRY(check_sizes(to, err));

@@ -134,6 +134,22 @@ static ek_status check_inode(const struct ek_tree_inode *inode,
 			     inode->mode, inode->size);
 }
 
+static ek_status plan_data(struct ek_build *b, struct ek_tree_inode *inode,
+			   struct ek_plan *plan, struct ek_err *err)
+{
+	if (!S_ISREG(inode->mode))
+		return EK_OK;
+	b->total_bytes += inode->size;
+	if (!b->opt.index || inode->size == 0)
+		return EK_OK;
+	EK_TRY(ek_index_plan(b, inode, &plan->indexed, err));
+	if (!plan->indexed) {
+		b->stats->copied_files++;
+		b->stats->copied_bytes += inode->size;
+	}
+	return EK_OK;
+}
+
 ek_status ek_build_plan(struct ek_build *b, struct ek_err *err)
 {
 	const struct ek_tree *tree = b->tree;
@@ -152,8 +168,7 @@ ek_status ek_build_plan(struct ek_build *b, struct ek_err *err)
 		if (S_ISDIR(inode->mode))
 			plan->size = ek_dir_size(inode->first, b->bs);
 		EK_TRY(choose_form(b, inode, plan, err));
-		if (S_ISREG(inode->mode))
-			b->total_bytes += inode->size;
+		EK_TRY(plan_data(b, inode, plan, err));
 	}
 	return EK_OK;
 }

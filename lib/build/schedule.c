@@ -25,7 +25,8 @@ int64_t ek_build_now(void)
 
 static bool has_data(const struct ek_tree_inode *inode)
 {
-	return S_ISREG(inode->mode) && inode->size > 0;
+	return S_ISREG(inode->mode) && inode->size > 0 &&
+	       !ek_plan_of(inode)->indexed;
 }
 
 /* Room that a file takes in a job at most. */

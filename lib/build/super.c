@@ -9,9 +9,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-/* Head blocks at most: 3 of 512 bytes or 1 of 4096. */
-#define HEAD_MAX 4096u
-
 static ek_status write_specials(struct ek_build *b, struct ek_err *err)
 {
 	for (uint32_t i = 0; i < b->tree->n_inodes; i++) {
@@ -61,23 +58,21 @@ static void fill_super(struct ek_build *b)
 	}
 }
 
-static ek_status encode_head(struct ek_build *b, uint8_t *head,
-			     struct ek_err *err)
+static ek_status encode_head(struct ek_build *b, struct ek_err *err)
 {
 	size_t size = (size_t)b->head_blocks * b->bs, used;
 	uint64_t at = ek_cfgs_offset(&b->sb);
 
-	memset(head, 0, size);
-	EK_TRY(ek_sb_encode(&b->sb, head + EK_SB_OFFSET, size - EK_SB_OFFSET,
+	memset(b->head, 0, size);
+	EK_TRY(ek_sb_encode(&b->sb, b->head + EK_SB_OFFSET, size - EK_SB_OFFSET,
 			    err));
 	if (b->sb.incompat & EK_INCOMPAT_COMPR_CFGS)
-		EK_TRY(ek_cfgs_encode(&b->cfgs, head + at, size - (size_t)at,
+		EK_TRY(ek_cfgs_encode(&b->cfgs, b->head + at, size - (size_t)at,
 				      &used, err));
-	return EK_OK;
+	return b->opt.index ? ek_index_table(b, err) : EK_OK;
 }
 
-static ek_status make_uuid(struct ek_build *b, const uint8_t *head,
-			   struct ek_err *err)
+static ek_status make_uuid(struct ek_build *b, struct ek_err *err)
 {
 	uint8_t *uuid = b->sb.uuid;
 	uint8_t version = 4;
@@ -94,7 +89,7 @@ static ek_status make_uuid(struct ek_build *b, const uint8_t *head,
 		break;
 	case EK_UUID_CONTENT:
 		/* The head comes last: only now are its bytes known. */
-		ek_hash_add(b->hash, head, (size_t)b->head_blocks * b->bs);
+		ek_hash_add(b->hash, b->head, (size_t)b->head_blocks * b->bs);
 		ek_hash_get(b->hash, uuid);
 		version = 8;
 		break;
@@ -106,16 +101,13 @@ static ek_status make_uuid(struct ek_build *b, const uint8_t *head,
 
 static ek_status write_head(struct ek_build *b, struct ek_err *err)
 {
-	uint8_t head[HEAD_MAX];
-
-	EK_BUG_ON(b->head_blocks * b->bs > sizeof(head));
-	EK_TRY(encode_head(b, head, err));
-	EK_TRY(make_uuid(b, head, err));
-	EK_TRY(encode_head(b, head, err));
+	EK_TRY(encode_head(b, err));
+	EK_TRY(make_uuid(b, err));
+	EK_TRY(encode_head(b, err));
 	if (!b->opt.no_checksum)
-		ek_sb_seal(head + EK_SB_OFFSET, ek_sb_csum_len(b->bs));
-	return ek_sink_write(b->sink, 0, head, (size_t)b->head_blocks * b->bs,
-			     err);
+		ek_sb_seal(b->head + EK_SB_OFFSET, ek_sb_csum_len(b->bs));
+	return ek_sink_write(b->sink, 0, b->head,
+			     (size_t)b->head_blocks * b->bs, err);
 }
 
 /* Text that lives for ever, for stats. */
