@@ -124,9 +124,9 @@ static ek_status set_word(struct mkfs_options *o, const char *word, size_t n,
 	} else if (is_word(word, n, "nosbcrc")) {
 		o->build.no_checksum = on;
 	} else if (is_word(word, n, "force-inode-compact")) {
-		o->build.inode_form = on ? EK_INODE_COMPACT : EK_INODE_AUTO;
+		o->build.inode_form = on ? EK_FORM_COMPACT : EK_FORM_AUTO;
 	} else if (is_word(word, n, "force-inode-extended")) {
-		o->build.inode_form = on ? EK_INODE_EXTENDED : EK_INODE_AUTO;
+		o->build.inode_form = on ? EK_FORM_EXTENDED : EK_FORM_AUTO;
 	} else if (!among(word, name_len, later_words)) {
 		return ek_fail(err, EK_INVALID, "no choice '%.*s'", (int)n,
 			       word);

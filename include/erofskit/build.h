@@ -33,9 +33,9 @@ enum ek_time_mode {
 };
 
 enum ek_inode_form {
-	EK_INODE_AUTO = 0,
-	EK_INODE_COMPACT,
-	EK_INODE_EXTENDED,
+	EK_FORM_AUTO = 0,
+	EK_FORM_COMPACT,
+	EK_FORM_EXTENDED,
 };
 
 /** One attribute of a node of a manifest. */

@@ -78,7 +78,7 @@ static ek_status check_rest(const struct ek_build_options *o,
 	if ((unsigned int)o->time_mode > EK_TIME_CLAMP)
 		return ek_fail(err, EK_INVALID, "time mode %d is not known",
 			       (int)o->time_mode);
-	if ((unsigned int)o->inode_form > EK_INODE_EXTENDED)
+	if ((unsigned int)o->inode_form > EK_FORM_EXTENDED)
 		return ek_fail(err, EK_INVALID, "inode form %d is not known",
 			       (int)o->inode_form);
 	return EK_OK;

@@ -55,7 +55,7 @@ static void set_time(const struct ek_build *b,
 {
 	const struct ek_build_options *o = &b->opt;
 	bool fixed = o->time_mode == EK_TIME_ALL || o->ignore_mtime ||
-		     o->inode_form == EK_INODE_COMPACT;
+		     o->inode_form == EK_FORM_COMPACT;
 
 	if (o->time_mode == EK_TIME_CLAMP)
 		fixed = fixed || newer(inode->mtime, inode->mtime_nsec,
@@ -112,8 +112,8 @@ static ek_status choose_form(struct ek_build *b,
 
 	ek_build_inode_fill(b, inode, &in);
 	why = ek_inode_why_extended(&b->sb, &in);
-	plan->extended = why || b->opt.inode_form == EK_INODE_EXTENDED;
-	if (!why || b->opt.inode_form != EK_INODE_COMPACT)
+	plan->extended = why || b->opt.inode_form == EK_FORM_EXTENDED;
+	if (!why || b->opt.inode_form != EK_FORM_COMPACT)
 		return EK_OK;
 	return ek_build_fail(inode, err, EK_LIMIT,
 			     "cannot be a compact inode: its %s does not fit",
