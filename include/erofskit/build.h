@@ -8,6 +8,7 @@
  * bytes, whatever the number of workers.
  */
 
+#include <erofskit/manifest.h>
 #include <erofskit/status.h>
 
 #include <stdbool.h>
@@ -21,61 +22,21 @@ extern "C" {
 enum ek_uuid_mode {
 	EK_UUID_CONTENT = 0, /**< version 8, from a digest over the image */
 	EK_UUID_GIVEN,
-	EK_UUID_CLEAR,  /**< all zero */
+	EK_UUID_CLEAR,	/**< all zero */
 	EK_UUID_RANDOM, /**< version 4 */
 };
 
 enum ek_time_mode {
-	EK_TIME_KEEP = 0,    /**< each inode's own; build time = newest */
-	EK_TIME_ALL,         /**< every inode and the superblock: fixed_time */
-	EK_TIME_SUPERBLOCK,  /**< superblock only: fixed_time */
-	EK_TIME_CLAMP,       /**< newer times become fixed_time; superblock */
+	EK_TIME_KEEP = 0,   /**< each inode's own; build time = newest */
+	EK_TIME_ALL,	    /**< every inode and the superblock: fixed_time */
+	EK_TIME_SUPERBLOCK, /**< superblock only: fixed_time */
+	EK_TIME_CLAMP,	    /**< newer times become fixed_time; superblock */
 };
 
 enum ek_inode_form {
 	EK_FORM_AUTO = 0,
 	EK_FORM_COMPACT,
 	EK_FORM_EXTENDED,
-};
-
-/** One attribute of a node of a manifest. */
-struct ek_manifest_xattr {
-	const char *name; /**< full name, NUL-terminated */
-	const uint8_t *value;
-	size_t value_len;
-};
-
-/**
- * One name of the tree with the metadata that the image has. Everything is
- * borrowed for the time of the call.
- */
-struct ek_manifest_node {
-	const char *path; /**< "/" for the root, "/a/b"; NUL-terminated */
-	/** Path of the first name of this inode; NULL when it is this one. */
-	const char *first;
-	uint32_t mode; /**< st_mode */
-	uint32_t uid, gid;
-	uint32_t nlink;
-	uint64_t size; /**< regular files and symlinks; else 0 */
-	int64_t mtime;
-	uint32_t mtime_nsec;
-	uint32_t rdev_major, rdev_minor;
-	const char *target;	/**< symlinks; NUL-terminated */
-	const uint8_t *sha256;	/**< regular files: 32 bytes; else NULL */
-	const struct ek_manifest_xattr *xattrs; /**< sorted by name */
-	size_t n_xattrs;
-};
-
-/** Where a build tells what it has read. */
-struct ek_manifest_sink {
-	/**
-	 * Called by the building thread, a directory before what it holds, the
-	 * names of a directory sorted by unsigned bytes. A status other than
-	 * EK_OK ends the build with it.
-	 */
-	ek_status (*node)(void *arg, const struct ek_manifest_node *node,
-			  struct ek_err *err);
-	void *arg;
 };
 
 /** Set size to sizeof(struct ek_build_options), zero the rest: defaults. */
@@ -125,10 +86,10 @@ struct ek_build_options {
 	void *progress_arg;
 	/**
 	 * Non-NULL: gets every name of the tree when the image is written, with
-	 * the SHA-256 of regular files as they were read. Costs one SHA-256 over
-	 * all data.
+	 * the SHA-256 of regular files as they were read. Costs one SHA-256
+	 * over all data.
 	 */
-	const struct ek_manifest_sink *manifest;
+	struct ek_manifest_sink *manifest;
 };
 
 #define EK_LEVEL_DEFAULT       INT32_MIN
@@ -136,7 +97,7 @@ struct ek_build_options {
 
 /** What a build did. */
 struct ek_build_stats {
-	uint64_t files;   /**< inodes of each type */
+	uint64_t files; /**< inodes of each type */
 	uint64_t directories, symlinks, others;
 	uint64_t inodes;      /**< all of them */
 	uint64_t bytes_in;    /**< sum of sizes of regular files */
@@ -175,7 +136,8 @@ struct ek_walk_options {
  * with @p fd's identity inside the tree is left out. On failure the contents of
  * @p fd are undefined: write to a temporary file (outfile.h).
  */
-ek_status ek_build_directory(const char *dir, const struct ek_walk_options *walk,
+ek_status ek_build_directory(const char *dir,
+			     const struct ek_walk_options *walk,
 			     const struct ek_build_options *options, int fd,
 			     const char *name, struct ek_build_stats *stats,
 			     struct ek_err *err);

@@ -17,7 +17,7 @@ struct tell {
 };
 
 static ek_status fill_xattrs(struct tell *t, const struct ek_tree_inode *inode,
-			     struct ek_manifest_node *m, struct ek_err *err)
+			     struct ek_manifest_entry *m, struct ek_err *err)
 {
 	if (t->b->opt.xattr_share < 0)
 		return EK_OK;
@@ -28,6 +28,7 @@ static ek_status fill_xattrs(struct tell *t, const struct ek_tree_inode *inode,
 				   sizeof(*t->xattrs), UINT32_MAX, err));
 		t->xattrs[i] = (struct ek_manifest_xattr){
 			.name = x->name,
+			.name_len = x->name_len,
 			.value = x->value,
 			.value_len = x->value_len,
 		};
@@ -41,14 +42,14 @@ static ek_status tell_node(struct tell *t, const struct ek_tree_node *node,
 			   const char *path, struct ek_err *err)
 {
 	const struct ek_tree_inode *inode = node->inode;
-	const struct ek_manifest_sink *sink = t->b->opt.manifest;
+	struct ek_manifest_sink *sink = t->b->opt.manifest;
 	EK_AUTO_FREE char *first = NULL;
 	static const uint8_t empty[32] = {
 		0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14,
 		0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
 		0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c,
 		0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55};
-	struct ek_manifest_node m = {0};
+	struct ek_manifest_entry m = {0};
 	struct ek_build_attr attr;
 
 	ek_build_attr(t->b, inode, &attr);
@@ -56,26 +57,26 @@ static ek_status tell_node(struct tell *t, const struct ek_tree_node *node,
 	m.mode = inode->mode;
 	m.uid = attr.uid;
 	m.gid = attr.gid;
-	m.nlink = inode->nlink;
 	m.mtime = attr.mtime;
 	m.mtime_nsec = attr.mtime_nsec;
 	m.rdev_major = inode->rdev_major;
 	m.rdev_minor = inode->rdev_minor;
 	if (S_ISREG(inode->mode)) {
 		m.size = inode->size;
-		m.sha256 = inode->size ? t->b->digests[inode->index] : empty;
+		memcpy(m.sha256,
+		       inode->size ? t->b->digests[inode->index] : empty,
+		       sizeof(m.sha256));
 	} else if (S_ISLNK(inode->mode)) {
-		m.size = inode->size;
 		m.target = inode->target;
 	}
 	if (inode->first != node) {
 		first = ek_tree_path(inode->first);
 		if (!first)
 			return ek_fail(err, EK_NOMEM, "no memory for a path");
-		m.first = first;
+		m.link = first;
 	}
 	EK_TRY(fill_xattrs(t, inode, &m, err));
-	return sink->node(sink->arg, &m, err);
+	return sink->add(sink, &m, err);
 }
 
 /* Depth is bounded by EK_TREE_DEPTH_MAX; frames are small. */
