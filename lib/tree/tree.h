@@ -38,7 +38,7 @@ struct ek_tree_inode {
 	const char *target; /* symlinks: NUL-terminated */
 	const struct ek_tree_xattr *const *xattrs; /* sorted by name */
 	uint32_t n_xattrs;
-	bool implied; /* a directory that no member spoke of */
+	bool implied;	/* a directory that no member spoke of */
 	uint32_t index; /* dense number, order of ek_tree_seal()'s list */
 	struct ek_tree_node *first; /* first node, order of the list below */
 	/* The source's own handle to the data of a regular file. */
