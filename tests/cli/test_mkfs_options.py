@@ -163,6 +163,9 @@ def test_contract_lines(mkfs, img, src):
     (["-b1024"], "6.4"), (["-b512", "-zlz4"], "6.8")],
     ids=["plain", "lz4", "big", "b1024", "b512-lz4"])
 def test_oldest_kernel(mkfs, img, src, options, oldest):
+    """What the image uses counts, not what the options allow."""
+    with open(os.path.join(src, "large"), "w") as out:
+        out.write("some more text " * 99999 + "%r" % list(range(99999)))
     found = json.loads(mkfs.ok("--json", *options, img, src).text)
     assert found["oldest_kernel"] == oldest
 
@@ -363,6 +366,14 @@ def test_nosbcrc(mkfs, img, src):
     mkfs.ok("--quiet", "-Enosbcrc", img, src)
     sb = Superblock(img)
     assert not sb.compat & SB_CHKSUM and sb.checksum == 0
+
+
+@pytest.mark.parametrize("form, size", [("compact", 32), ("extended", 64)])
+def test_forced_inode_form(mkfs, dump, img, src, form, size):
+    mkfs.ok("--quiet", "-Eforce-inode-" + form, img, src)
+    for path in ("/", "/d", "/d/f1"):
+        found = json.loads(dump.ok("--json", "--path=" + path, img).text)
+        assert found["inode"]["inode_size"] == size
 
 
 def test_exclude_matches_nothing(mkfs, work, img, src):
