@@ -124,8 +124,6 @@ X(MAP_RANGE, "MAP-RANGE", ERROR, false,                                        \
   "data, a map or an inline tail lies beyond its device")                      \
 X(MAP_DEVICE, "MAP-DEVICE", ERROR, false,                                      \
   "data is on a device that the image does not have")                          \
-X(MAP_CHUNK, "MAP-CHUNK", ERROR, false,                                        \
-  "the format of chunks breaks a rule")                                        \
 X(MAP_INDEX, "MAP-INDEX", ERROR, false,                                        \
   "an index of a compressed file breaks a rule")                               \
 X(MAP_DISTANCE, "MAP-DISTANCE", ERROR, false,                                  \

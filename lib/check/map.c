@@ -187,7 +187,7 @@ static ek_status chunks(struct ck *ck, uint32_t index,
 	uint64_t n;
 
 	if (ek_chunk_map_init(&ck->image->sb, in, pos, &map, &why) != EK_OK)
-		return ck_failed(ck, CK_MAP_CHUNK, index, NULL, pos, &why);
+		return ck_failed(ck, CK_MAP_RANGE, index, NULL, pos, &why);
 	if (map.wide && !ek_sb_incompat(&ck->image->sb, EK_INCOMPAT_48BIT))
 		ck_find(ck, CK_INODE_WIDE, index, NULL, pos,
 			"48-bit chunks without 48BIT");
