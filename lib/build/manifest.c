@@ -12,6 +12,11 @@
 struct tell {
 	struct ek_build *b;
 	struct ek_buf path;
+	/*
+	 * First node in path order by inode->index; the tree's own list of an
+	 * inode's nodes goes by levels of directories.
+	 */
+	const struct ek_tree_node **firsts;
 	struct ek_manifest_xattr *xattrs; /* reused */
 	size_t cap_xattrs;
 };
@@ -69,11 +74,13 @@ static ek_status tell_node(struct tell *t, const struct ek_tree_node *node,
 	} else if (S_ISLNK(inode->mode)) {
 		m.target = inode->target;
 	}
-	if (inode->first != node) {
-		first = ek_tree_path(inode->first);
+	if (t->firsts[inode->index]) {
+		first = ek_tree_path(t->firsts[inode->index]);
 		if (!first)
 			return ek_fail(err, EK_NOMEM, "no memory for a path");
 		m.link = first;
+	} else {
+		t->firsts[inode->index] = node;
 	}
 	EK_TRY(fill_xattrs(t, inode, &m, err));
 	return sink->add(sink, &m, err);
@@ -103,8 +110,12 @@ static ek_status tell_below(struct tell *t, const struct ek_tree_node *node,
 ek_status ek_build_manifest(struct ek_build *b, struct ek_err *err)
 {
 	struct tell t = {.b = b, .path = EK_BUF_INIT(PATH_LIMIT)};
-	ek_status status = tell_below(&t, b->tree->root, err);
+	ek_status status;
 
+	t.firsts = calloc((size_t)b->tree->n_inodes + 1, sizeof(*t.firsts));
+	status = t.firsts ? tell_below(&t, b->tree->root, err)
+			  : ek_fail(err, EK_NOMEM, "no memory for a manifest");
+	free(t.firsts);
 	ek_buf_free(&t.path);
 	free(t.xattrs);
 	return status;
