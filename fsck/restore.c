@@ -194,7 +194,8 @@ void fsck_restore(struct fsck_report *r, struct ek_image *image)
 	if (status == EK_OK)
 		status = o->tar ? to_tar(r, image, &node, &eo, &err)
 				: to_directory(r, image, &node, &eo, &err);
-	/* Nodes that failed were told one by one. */
-	if (status != EK_OK && !r->extract.failed)
+	/* Nodes that failed were told one by one, what ends all was not. */
+	if (status == EK_LIMIT || status == EK_NOMEM ||
+	    status == EK_CANCELLED || (status != EK_OK && !r->extract.failed))
 		failed(r, &err);
 }

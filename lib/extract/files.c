@@ -156,6 +156,8 @@ static ek_status run_batch(struct ek_job *job, unsigned worker,
 			continue;
 		file->err = malloc(sizeof(err));
 		if (!file->err || ex_fatal(batch->ex, status)) {
+			free(file->err);
+			file->err = NULL;
 			*job_err = err;
 			return status;
 		}
