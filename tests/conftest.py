@@ -24,15 +24,6 @@ SHARED = os.path.join(os.path.dirname(TOP), "shared")
 SOAK = os.environ.get("EK_SOAK") == "1"
 
 
-def _must_run():
-    try:
-        with open(os.path.join(TESTS, "must-run.txt")) as lines:
-            return [line.strip() for line in lines
-                    if line.strip() and not line.startswith("#")]
-    except FileNotFoundError:
-        return []
-
-
 def pytest_configure(config):
     config.addinivalue_line("markers", "soak: long; runs with EK_SOAK=1")
     if os.geteuid() == 0:
@@ -44,19 +35,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("soak") and not SOAK:
             item.add_marker(pytest.mark.skip(reason="soak: set EK_SOAK=1"))
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item):
-    """A test that is listed in must-run.txt may not be skipped."""
-    outcome = yield
-    report = outcome.get_result()
-    if report.skipped and os.environ.get("EK_MAY_SKIP") != "1":
-        name = item.nodeid.split("[")[0].split("/")[-1]
-        if name in _must_run():
-            report.outcome = "failed"
-            report.longrepr = "must run, but was skipped: %r" % (
-                report.longrepr,)
 
 
 def _program(variable, name):
