@@ -8,9 +8,9 @@
 #include <string.h>
 
 /*
- * After so many stored extents in a row the data is taken for incompressible:
- * ever more of it is stored without asking the codec, up to a bound so that a
- * compressible part after it is soon found.
+ * After so many failures in a row the data is taken for incompressible: ever
+ * more of it is stored without asking the codec, up to a bound. When the codec
+ * has success again, those last blocks are taken back and asked for.
  */
 #define FAILS_PATIENT 8u
 #define SKIP_MAX      16u
@@ -126,15 +126,31 @@ static ek_status keep_margin(struct ek_compress *c, const uint8_t *in, size_t n,
 	return EK_OK;
 }
 
-/* Blocks to store before the codec is asked again. */
-static size_t blocks_to_skip(struct ek_compress *c)
+/* Store what failed, and more without asking; returns the bytes taken. */
+static size_t fail(struct ek_compress *c, const uint8_t *in, size_t n)
 {
-	size_t base = ek_max(1, c->max_blocks / 4);
+	size_t asked = ek_max(1, c->max_blocks / 4), blocks = asked, len;
 
 	c->fails++;
-	if (c->fails <= FAILS_PATIENT)
-		return base;
-	return ek_max(base, ek_min(c->fails - FAILS_PATIENT, SKIP_MAX));
+	if (c->fails > FAILS_PATIENT)
+		blocks = ek_max(asked,
+				ek_min(c->fails - FAILS_PATIENT, SKIP_MAX));
+	len = store(c, in, n, blocks);
+	c->unasked = (uint32_t)(len / c->bs > asked ? len / c->bs - asked : 0);
+	return len;
+}
+
+/* Take back the blocks that nobody asked for, as far as @pos allows. */
+static size_t take_back(struct ek_compress *c, size_t pos)
+{
+	size_t blocks = ek_min(c->unasked, pos / c->bs);
+
+	c->unasked = 0;
+	c->fails = 0;
+	c->n_pieces -= blocks;
+	c->used -= blocks * c->bs;
+	c->done -= blocks * c->bs;
+	return blocks * c->bs;
 }
 
 void ek_compress_begin(struct ek_compress *c)
@@ -142,30 +158,40 @@ void ek_compress_begin(struct ek_compress *c)
 	c->start = c->used;
 	c->done = 0;
 	c->fails = 0;
+	c->unasked = 0;
 	c->coded = false;
 	c->full = false;
 }
 
-/* One extent, or some stored ones; *@taken gets the bytes. */
+/*
+ * One extent, or some stored ones, from @in + *@pos on; *@pos moves on, or
+ * back.
+ */
 static ek_status step(struct ek_compress *c, const uint8_t *in, size_t n,
-		      bool last, size_t *taken, struct ek_err *err)
+		      bool last, size_t *pos, struct ek_err *err)
 {
-	size_t len = ek_min(n, EK_EXTENT_FEED), csize = 0;
+	size_t left = n - *pos, len = ek_min(left, EK_EXTENT_FEED), csize = 0;
 
-	if (n <= c->bs) {
-		*taken = store(c, in, n, 1);
-		return EK_OK;
+	if (left > c->bs) {
+		EK_TRY(encode(c, in + *pos, &len, &csize, err));
+		if (len && !has_gain(c, len, csize))
+			len = 0;
+		if (len && c->unasked) {
+			*pos -= take_back(c, *pos);
+			return EK_OK;
+		}
+		if (len && c->lz4_margin)
+			EK_TRY(keep_margin(c, in + *pos, left, last, &len,
+					   &csize, err));
+		if (len)
+			emit(c, len, csize);
+		else
+			len = fail(c, in + *pos, left);
+	} else {
+		store(c, in + *pos, len, 1);
 	}
-	EK_TRY(encode(c, in, &len, &csize, err));
-	if (len && !has_gain(c, len, csize))
-		len = 0;
-	if (len && c->lz4_margin)
-		EK_TRY(keep_margin(c, in, n, last, &len, &csize, err));
-	if (len)
-		emit(c, len, csize);
-	else
-		len = store(c, in, n, blocks_to_skip(c));
-	*taken = len;
+	c->done += len;
+	*pos += len;
 	return EK_OK;
 }
 
@@ -174,7 +200,7 @@ ek_status ek_compress_feed(struct ek_compress *c, const uint8_t *in, size_t n,
 			   struct ek_err *err)
 {
 	size_t keep = last ? 0 : ek_compress_keep(c->bs, c->max_blocks);
-	size_t pos = 0, k;
+	size_t pos = 0;
 
 	EK_BUG_ON(c->out_cap - c->used <
 		  ek_compress_room(n, c->bs, c->max_blocks));
@@ -183,9 +209,7 @@ ek_status ek_compress_feed(struct ek_compress *c, const uint8_t *in, size_t n,
 			c->full = true;
 			break;
 		}
-		EK_TRY(step(c, in + pos, n - pos, last, &k, err));
-		pos += k;
-		c->done += k;
+		EK_TRY(step(c, in, n, last, &pos, err));
 	}
 	if (c->used - c->start >= limit)
 		c->full = true;

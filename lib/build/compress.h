@@ -63,6 +63,8 @@ struct ek_compress {
 	/* Of the run: where it began, what it has taken, stored in a row. */
 	size_t start, done;
 	uint32_t fails;
+	/* Blocks that were stored last without asking the codec. */
+	uint32_t unasked;
 };
 
 /* Longest extent: small enough for every reader (6.1), and for a piece. */
