@@ -46,14 +46,20 @@ def _prepare(line, bases, fixtures_dir, work):
     return image, extra, options
 
 
+def _same(found, want):
+    """A code with "?" depends on how mkfs laid the image out."""
+    want = [] if want == "-" else want.split(",")
+    needed = {code for code in want if not code.endswith("?")}
+    assert needed <= set(found) <= {code.rstrip("?") for code in want}
+
+
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line[0])
 def test_rule(fsck, bases, fixtures_dir, work, line):
     image, _, options = _prepare(line, bases, fixtures_dir, work)
     for extra, want, status in (([], line[2], line[3]),
                                 (["--strict"], line[4], line[5])):
         code, found = fsckrun.findings(fsck, image, *extra, *options)
-        assert fsckrun.codes(found) == ([] if want == "-"
-                                        else want.split(",")), found
+        _same(fsckrun.codes(found), want)
         assert code == int(status), found
 
 
