@@ -5,17 +5,17 @@
 
 #include <string.h>
 
-static const struct ek_decoder_ops *const decoders[EK_ALG_COUNT] = {
-	[EK_ALG_LZ4] = &ek_lz4_decoder,
-	[EK_ALG_LZMA] = &ek_lzma_decoder,
-	[EK_ALG_DEFLATE] = &ek_deflate_decoder,
-	[EK_ALG_ZSTD] = &ek_zstd_decoder,
+static const struct ek_decoder_ops *const decoders[EK_CODEC_COUNT] = {
+	[EK_CODEC_LZ4] = &ek_lz4_decoder,
+	[EK_CODEC_LZMA] = &ek_lzma_decoder,
+	[EK_CODEC_DEFLATE] = &ek_deflate_decoder,
+	[EK_CODEC_ZSTD] = &ek_zstd_decoder,
 };
 
 static const struct ek_codec_info infos[] = {
 	{
 		.name = "lz4",
-		.algorithm = EK_ALG_LZ4,
+		.algorithm = EK_CODEC_LZ4,
 		/* One speed: an acceleration would only lose ratio. */
 		.min_level = 0,
 		.max_level = -1,
@@ -24,7 +24,7 @@ static const struct ek_codec_info infos[] = {
 	},
 	{
 		.name = "lz4hc",
-		.algorithm = EK_ALG_LZ4,
+		.algorithm = EK_CODEC_LZ4,
 		.min_level = 0,
 		.max_level = 12,
 		.default_level = 9,
@@ -44,7 +44,7 @@ ek_status ek_decoder_new(enum ek_algorithm algorithm,
 			 struct ek_decoder **dec, struct ek_err *err)
 {
 	*dec = NULL;
-	if ((unsigned)algorithm >= EK_ALG_COUNT)
+	if ((unsigned)algorithm >= EK_CODEC_COUNT)
 		return ek_fail(err, EK_UNSUPPORTED,
 			       "compression algorithm %u is not known",
 			       (unsigned)algorithm);

@@ -13,11 +13,11 @@
 
 /* Numbers of the algorithms as on disk. */
 enum ek_algorithm {
-	EK_ALG_LZ4 = 0,
-	EK_ALG_LZMA = 1,
-	EK_ALG_DEFLATE = 2,
-	EK_ALG_ZSTD = 3,
-	EK_ALG_COUNT
+	EK_CODEC_LZ4 = 0,
+	EK_CODEC_LZMA = 1,
+	EK_CODEC_DEFLATE = 2,
+	EK_CODEC_ZSTD = 3,
+	EK_CODEC_COUNT
 };
 
 /* Largest input or output of one call: liblz4 counts with int. */

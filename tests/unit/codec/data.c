@@ -132,14 +132,14 @@ size_t encode_whole(enum ek_algorithm algorithm, const uint8_t *in, size_t n_in,
 	int got;
 
 	switch (algorithm) {
-	case EK_ALG_LZ4:
+	case EK_CODEC_LZ4:
 		got = LZ4_compress_default((const char *)in, (char *)out,
 					   (int)n_in, (int)room);
 		assert_true(got > 0);
 		return (size_t)got;
-	case EK_ALG_LZMA:
+	case EK_CODEC_LZMA:
 		return whole_lzma(in, n_in, out, room);
-	case EK_ALG_DEFLATE:
+	case EK_CODEC_DEFLATE:
 		c = libdeflate_alloc_compressor(6);
 		assert_non_null(c);
 		n = libdeflate_deflate_compress(c, in, n_in, out, room);

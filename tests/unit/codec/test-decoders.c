@@ -62,7 +62,7 @@ static void whole_streams(void **state)
 	static const size_t sizes[] = {1, 2, 13, 255, 256, 4095, 4096, MOST};
 
 	(void)state;
-	for (int a = 0; a < EK_ALG_COUNT; a++) {
+	for (int a = 0; a < EK_CODEC_COUNT; a++) {
 		struct ek_decoder *dec = new_decoder((enum ek_algorithm)a);
 
 		for (int i = 0; i < 8 * KIND_COUNT; i++) {
@@ -85,7 +85,7 @@ static void whole_streams(void **state)
 static void lengths_must_be_exact(void **state)
 {
 	(void)state;
-	for (int a = 0; a < EK_ALG_COUNT; a++) {
+	for (int a = 0; a < EK_CODEC_COUNT; a++) {
 		struct ek_decoder *dec = new_decoder((enum ek_algorithm)a);
 
 		for (int kind = 0; kind < KIND_COUNT; kind++) {
@@ -114,7 +114,7 @@ static void lengths_must_be_exact(void **state)
 static void input_must_be_used_up(void **state)
 {
 	(void)state;
-	for (int a = 0; a < EK_ALG_COUNT; a++) {
+	for (int a = 0; a < EK_CODEC_COUNT; a++) {
 		struct ek_decoder *dec = new_decoder((enum ek_algorithm)a);
 		struct stream s;
 
@@ -135,7 +135,7 @@ static void input_must_be_used_up(void **state)
 static void parts(void **state)
 {
 	(void)state;
-	for (int a = 0; a < EK_ALG_COUNT; a++) {
+	for (int a = 0; a < EK_CODEC_COUNT; a++) {
 		struct ek_decoder *dec = new_decoder((enum ek_algorithm)a);
 		struct stream s;
 
@@ -158,7 +158,7 @@ static void empty_lengths(void **state)
 	uint8_t b[4] = {1};
 
 	(void)state;
-	for (int a = 0; a < EK_ALG_COUNT; a++) {
+	for (int a = 0; a < EK_CODEC_COUNT; a++) {
 		struct ek_decoder *dec = new_decoder((enum ek_algorithm)a);
 
 		assert_int_equal(ek_decode(dec, b, 0, b, 4, false, NULL),
@@ -179,7 +179,7 @@ static void deflate_padding_bits(void **state)
 {
 	static const uint8_t z[] = {0x08, 3, 0, 0xfc, 0xff, 'a',  'b',
 				    'c',  1, 1, 0,    0xfe, 0xff, 'd'};
-	struct ek_decoder *dec = new_decoder(EK_ALG_DEFLATE);
+	struct ek_decoder *dec = new_decoder(EK_CODEC_DEFLATE);
 
 	(void)state;
 	assert_int_equal(
@@ -222,9 +222,9 @@ static void zstd_frames(void **state)
 	size_t n;
 
 	(void)state;
-	assert_int_equal(ek_decoder_new(EK_ALG_ZSTD, &params, &dec, NULL),
+	assert_int_equal(ek_decoder_new(EK_CODEC_ZSTD, &params, &dec, NULL),
 			 EK_OK);
-	make(&s, EK_ALG_ZSTD, 100000, KIND_MIXED);
+	make(&s, EK_CODEC_ZSTD, 100000, KIND_MIXED);
 	for (int f = 0; f < 4; f++) {
 		n = zstd_with(s.z, &s, 15, f & 1, f >> 1);
 		assert_int_equal(decode(dec, s.z, n, s.n, false, s.in), EK_OK);
@@ -249,12 +249,12 @@ static void zstd_frames(void **state)
 
 static void zstd_other_frames(void **state)
 {
-	struct ek_decoder *dec = new_decoder(EK_ALG_ZSTD);
+	struct ek_decoder *dec = new_decoder(EK_CODEC_ZSTD);
 	struct stream s;
 	size_t n;
 
 	(void)state;
-	make(&s, EK_ALG_ZSTD, 5000, KIND_TEXT);
+	make(&s, EK_CODEC_ZSTD, 5000, KIND_TEXT);
 	/* A second frame after the first is no part of the format. */
 	memcpy(s.z + s.n_z, s.z, s.n_z);
 	assert_int_equal(decode(dec, s.z, 2 * s.n_z, s.n, false, NULL),

@@ -45,7 +45,7 @@ static void damage(enum ek_algorithm a, int kind)
 static void damaged_streams(void **state)
 {
 	(void)state;
-	for (int a = 0; a < EK_ALG_COUNT; a++)
+	for (int a = 0; a < EK_CODEC_COUNT; a++)
 		for (int kind = 0; kind < KIND_COUNT; kind++)
 			damage((enum ek_algorithm)a, kind);
 }
@@ -55,7 +55,7 @@ static void noise(void **state)
 	uint8_t in[300], out[5000];
 
 	(void)state;
-	for (int a = 0; a < EK_ALG_COUNT; a++) {
+	for (int a = 0; a < EK_CODEC_COUNT; a++) {
 		struct ek_decoder *dec = new_decoder((enum ek_algorithm)a);
 
 		for (uint64_t i = 0; i < 1000; i++) {

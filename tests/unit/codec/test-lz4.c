@@ -18,7 +18,7 @@ struct buffers {
 
 static void open_buffers(struct buffers *b)
 {
-	b->dec = new_decoder(EK_ALG_LZ4);
+	b->dec = new_decoder(EK_CODEC_LZ4);
 	b->in = malloc(MOST);
 	b->out = malloc(MOST + GUARD);
 	b->back = malloc(MOST);

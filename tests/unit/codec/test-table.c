@@ -13,7 +13,7 @@ static void encoders_by_name(void **state)
 		assert_ptr_equal(ek_codec_find(list[i].name), &list[i]);
 		assert_non_null(list[i].version());
 		assert_true(list[i].version()[0] >= '0');
-		assert_true(list[i].algorithm < EK_ALG_COUNT);
+		assert_true(list[i].algorithm < EK_CODEC_COUNT);
 	}
 	assert_null(ek_codec_find(""));
 	assert_null(ek_codec_find("lz"));
@@ -64,18 +64,18 @@ static ek_status try_decoder(int algorithm, uint32_t dict, uint8_t window)
 static void decoders_have_ranges(void **state)
 {
 	(void)state;
-	assert_int_equal(try_decoder(EK_ALG_LZ4, 0, 0), EK_OK);
-	assert_int_equal(try_decoder(EK_ALG_DEFLATE, 0, 0), EK_OK);
-	assert_int_equal(try_decoder(EK_ALG_LZMA, 4095, 0), EK_INVALID);
-	assert_int_equal(try_decoder(EK_ALG_LZMA, 4096, 0), EK_OK);
-	assert_int_equal(try_decoder(EK_ALG_LZMA, 8 << 20, 0), EK_OK);
-	assert_int_equal(try_decoder(EK_ALG_LZMA, (8 << 20) + 1, 0),
+	assert_int_equal(try_decoder(EK_CODEC_LZ4, 0, 0), EK_OK);
+	assert_int_equal(try_decoder(EK_CODEC_DEFLATE, 0, 0), EK_OK);
+	assert_int_equal(try_decoder(EK_CODEC_LZMA, 4095, 0), EK_INVALID);
+	assert_int_equal(try_decoder(EK_CODEC_LZMA, 4096, 0), EK_OK);
+	assert_int_equal(try_decoder(EK_CODEC_LZMA, 8 << 20, 0), EK_OK);
+	assert_int_equal(try_decoder(EK_CODEC_LZMA, (8 << 20) + 1, 0),
 			 EK_INVALID);
-	assert_int_equal(try_decoder(EK_ALG_ZSTD, 0, 9), EK_INVALID);
-	assert_int_equal(try_decoder(EK_ALG_ZSTD, 0, 10), EK_OK);
-	assert_int_equal(try_decoder(EK_ALG_ZSTD, 0, 20), EK_OK);
-	assert_int_equal(try_decoder(EK_ALG_ZSTD, 0, 21), EK_INVALID);
-	assert_int_equal(try_decoder(EK_ALG_COUNT, 4096, 20), EK_UNSUPPORTED);
+	assert_int_equal(try_decoder(EK_CODEC_ZSTD, 0, 9), EK_INVALID);
+	assert_int_equal(try_decoder(EK_CODEC_ZSTD, 0, 10), EK_OK);
+	assert_int_equal(try_decoder(EK_CODEC_ZSTD, 0, 20), EK_OK);
+	assert_int_equal(try_decoder(EK_CODEC_ZSTD, 0, 21), EK_INVALID);
+	assert_int_equal(try_decoder(EK_CODEC_COUNT, 4096, 20), EK_UNSUPPORTED);
 	assert_int_equal(try_decoder(-1, 4096, 20), EK_UNSUPPORTED);
 }
 
