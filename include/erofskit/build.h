@@ -39,6 +39,13 @@ enum ek_inode_form {
 	EK_FORM_EXTENDED,
 };
 
+/** How chunk-based files say where their chunks are. */
+enum ek_chunk_form {
+	EK_CHUNK_AUTO = 0, /**< the smaller one that will do */
+	EK_CHUNK_BLOCKMAP, /**< 4 bytes a chunk; in the image itself only */
+	EK_CHUNK_INDEXES,  /**< 8 bytes a chunk */
+};
+
 /** Set size to sizeof(struct ek_build_options), zero the rest: defaults. */
 struct ek_build_options {
 	size_t size;
@@ -76,6 +83,28 @@ struct ek_build_options {
 	 * is copied.
 	 */
 	bool index;
+	/**
+	 * Non-zero: files larger than a block are cut in chunks of so many
+	 * bytes; equal ones are stored once, those of zeros not at all. A
+	 * power of two, not less than a block; more than 4 MiB works as 4 MiB.
+	 * Neither with codec nor with index.
+	 */
+	uint64_t chunk_size;
+	/** Chunks are not compared; those of zeros are left out still. */
+	bool keep_equal_chunks;
+	enum ek_chunk_form chunk_form;
+	/**
+	 * With chunk_size: chunks go to the file (or block device) blob_fd,
+	 * from its start, which becomes device 1 of the image. Open for
+	 * reading and writing, borrowed; its old contents are discarded.
+	 * blob_name stands in errors.
+	 */
+	bool blob;
+	int blob_fd;
+	const char *blob_name;
+	/** Files have their size but no data: they are holes. Not with index.
+	 */
+	bool no_data;
 	/** Worker threads; 0: the CPUs that the process may use. */
 	uint32_t workers;
 	/** Non-zero from another thread or a signal handler stops it. */
@@ -108,6 +137,9 @@ struct ek_build_stats {
 	uint64_t codec_bytes_in;
 	/** Index: files, and their bytes, that had to be copied. */
 	uint64_t copied_files, copied_bytes;
+	/** Bytes that went to the blob. */
+	uint64_t blob_bytes;
+	uint16_t devices; /**< that the image needs besides itself */
 	uint8_t uuid[16];
 	int64_t build_time;
 	uint32_t block_size;

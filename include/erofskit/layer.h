@@ -99,12 +99,19 @@ ek_status ek_layer_merge(struct ek_layer *const *layers, size_t n,
 
 /**
  * Build @p layer into descriptor @p fd as ek_build_directory() does. A layer
- * may be built several times.
+ * may be built several times. An index without a block size in @p options gets
+ * ek_layer_block_size().
  */
 ek_status ek_build_layer(struct ek_layer *layer,
 			 const struct ek_build_options *options, int fd,
 			 const char *name, struct ek_build_stats *stats,
 			 struct ek_err *err);
+
+/**
+ * The largest blocks that can address all data of the layer in place: 512 for
+ * a tar, an image's own size, the smallest of merged layers.
+ */
+uint32_t ek_layer_block_size(const struct ek_layer *layer);
 
 /** Names in the tree, the root not counted. */
 uint64_t ek_layer_names(const struct ek_layer *layer);

@@ -13,11 +13,17 @@ static void cleanup(struct ek_build *b)
 		free(b->jobs[i].out);
 		free(b->jobs[i].pieces);
 		free(b->jobs[i].files);
+		free(b->jobs[i].sums);
 	}
 	free(b->jobs);
 	for (unsigned i = 0; b->encs && i < b->workers; i++)
 		ek_build_encoder_free(b->encs[i]);
 	free(b->encs);
+	for (unsigned i = 0; b->shas && i < b->workers; i++)
+		ek_sha_free(b->shas[i]);
+	free(b->shas);
+	ek_chunkset_free(b->chunkset);
+	ek_sink_free(b->blob);
 	free(b->plans);
 	free(b->head);
 	ek_shares_free(&b->shares);
@@ -69,7 +75,11 @@ static ek_status make_jobs(struct ek_build *b, struct ek_err *err)
 		job->out = malloc(b->out_cap);
 		job->files = calloc(EK_BATCH_FILES, sizeof(*job->files));
 		job->pieces = calloc(b->cap_pieces, sizeof(*job->pieces));
-		if (!job->in || !job->out || !job->files || !job->pieces)
+		if (b->opt.chunk_size)
+			job->sums =
+				calloc(ek_chunks_room(b), sizeof(*job->sums));
+		if (!job->in || !job->out || !job->files || !job->pieces ||
+		    (b->opt.chunk_size && !job->sums))
 			return ek_fail(err, EK_NOMEM, "no memory for jobs");
 	}
 	return ek_pool_new(b->workers, b->n_jobs, &b->pool, err);
@@ -84,6 +94,19 @@ static ek_status make_encoders(struct ek_build *b, struct ek_err *err)
 		return ek_fail(err, EK_NOMEM, "no memory for encoders");
 	for (unsigned i = 0; i < b->workers; i++)
 		EK_TRY(ek_build_encoder(&b->opt, &b->encs[i], err));
+	return EK_OK;
+}
+
+static ek_status make_chunks(struct ek_build *b, struct ek_err *err)
+{
+	if (!b->opt.chunk_size)
+		return EK_OK;
+	EK_TRY(ek_chunkset_new(&b->chunkset, err));
+	b->shas = calloc(b->workers, sizeof(struct ek_sha *));
+	if (!b->shas)
+		return ek_fail(err, EK_NOMEM, "no memory for digests");
+	for (unsigned i = 0; i < b->workers; i++)
+		EK_TRY(ek_sha_new(&b->shas[i], err));
 	return EK_OK;
 }
 
@@ -113,8 +136,10 @@ static ek_status prepare(struct ek_build *b,
 	b->sb.blkszbits = b->blkszbits;
 	/* The superblock and the configuration of one codec. */
 	b->head_blocks = ek_div_up(EK_SB_OFFSET + EK_SB_SIZE_MIN + 16, b->bs);
-	if (b->opt.index)
-		EK_TRY(ek_index_devices(b, err));
+	if (b->opt.blob)
+		EK_TRY(ek_sink_from_fd(b->opt.blob_fd, ek_build_blob_name(b), 0,
+				       &b->blob, err));
+	EK_TRY(ek_index_devices(b, err));
 	b->head = calloc((size_t)b->head_blocks, b->bs);
 	if (!b->head)
 		return ek_fail(err, EK_NOMEM, "no memory for the head");
@@ -129,6 +154,7 @@ static ek_status prepare(struct ek_build *b,
 	EK_TRY(ek_build_plan(b, err));
 	EK_TRY(make_digests(b, err));
 	EK_TRY(make_encoders(b, err));
+	EK_TRY(make_chunks(b, err));
 	return make_jobs(b, err);
 }
 

@@ -6,9 +6,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Addresses are 32 bits, and all ones mean that there is none. */
-#define BLOCKS_MAX ((uint64_t)UINT32_MAX - 1)
-
 ek_status ek_build_append(struct ek_build *b, const void *from, size_t n,
 			  struct ek_err *err)
 {
@@ -17,7 +14,7 @@ ek_status ek_build_append(struct ek_build *b, const void *from, size_t n,
 	EK_BUG_ON(n % b->bs);
 	if (n == 0)
 		return EK_OK;
-	if (blocks > BLOCKS_MAX - b->next_blk)
+	if (blocks > EK_BLOCKS_MAX - b->next_blk)
 		return ek_fail(err, EK_LIMIT,
 			       "the image has more than 2^32 - 2 blocks");
 	EK_TRY(ek_sink_write(b->sink, b->next_blk * b->bs, from, n, err));
@@ -34,6 +31,8 @@ ek_status ek_commit_until(struct ek_build *b, uint32_t end, struct ek_err *err)
 
 		if (ek_plan_of(inode)->indexed) {
 			EK_TRY(ek_index_place(b, inode, err));
+		} else if (ek_plan_of(inode)->hole) {
+			EK_TRY(ek_build_hole(b, inode, err));
 		} else if (S_ISREG(inode->mode)) {
 			EK_BUG_ON(inode->size);
 			EK_TRY(ek_build_flat(b, inode, 0, NULL, 0, err));
@@ -73,6 +72,34 @@ static ek_status commit_batch(struct ek_build *b, struct ek_build_job *job,
 		if (b->digests)
 			memcpy(b->digests[f->inode->index], f->sha256, 32);
 		blk += f->blocks;
+	}
+	return EK_OK;
+}
+
+/* The same when files are in chunks: each piece may go elsewhere. */
+static ek_status commit_chunks(struct ek_build *b, struct ek_build_job *job,
+			       struct ek_err *err)
+{
+	const uint8_t *at = job->out;
+
+	for (uint32_t i = 0; i < job->n_files; i++) {
+		struct ek_job_file *f = &job->files[i];
+		uint64_t blk = b->next_blk;
+
+		EK_TRY(reach(b, f->inode, err));
+		if (f->n_sums) {
+			EK_TRY(ek_chunks_take(b, job->sums + f->sums, f->n_sums,
+					      at, err));
+			EK_TRY(ek_chunks_place(b, f->inode, err));
+		} else {
+			EK_TRY(ek_build_append(b, at, (size_t)f->blocks * b->bs,
+					       err));
+			EK_TRY(ek_build_flat(b, f->inode, blk, f->tail,
+					     f->tail_len, err));
+		}
+		if (b->digests)
+			memcpy(b->digests[f->inode->index], f->sha256, 32);
+		at += (size_t)f->blocks * b->bs;
 	}
 	return EK_OK;
 }
@@ -196,8 +223,18 @@ static ek_status commit_plain(struct ek_build *b, struct ek_build_job *job,
 	EK_TRY(reach(b, f->inode, err));
 	if (l->holes)
 		return ek_build_chunked(b, f->inode, l->chunks.at, l->chunks.n,
-					err);
+					EK_HOLE_CHUNK_BITS, err);
 	return ek_build_flat(b, f->inode, l->start, f->tail, tail, err);
+}
+
+static ek_status commit_summed(struct ek_build *b, struct ek_build_job *job,
+			       struct ek_job_file *f, struct ek_err *err)
+{
+	EK_TRY(ek_chunks_take(b, job->sums, job->n_sums, job->out, err));
+	if (!job->last)
+		return EK_OK;
+	EK_TRY(reach(b, f->inode, err));
+	return ek_chunks_place(b, f->inode, err);
 }
 
 static ek_status commit_segment(struct ek_build *b, struct ek_build_job *job,
@@ -217,6 +254,8 @@ static ek_status commit_segment(struct ek_build *b, struct ek_build_job *job,
 				  job->len, err));
 	if (b->encs)
 		EK_TRY(commit_coded(b, job, f, err));
+	else if (b->opt.chunk_size)
+		EK_TRY(commit_summed(b, job, f, err));
 	else
 		EK_TRY(commit_plain(b, job, f, err));
 	if (job->last && b->digests)
@@ -229,5 +268,7 @@ ek_status ek_commit_job(struct ek_build *b, struct ek_build_job *job,
 {
 	if (job->len)
 		return commit_segment(b, job, err);
+	if (b->opt.chunk_size)
+		return commit_chunks(b, job, err);
 	return commit_batch(b, job, err);
 }

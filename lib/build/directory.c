@@ -22,14 +22,16 @@ static ek_status load_walk(const struct ek_walk_options *from,
 
 static ek_status walk_tree(const char *dir, const struct ek_walk_options *walk,
 			   const struct ek_build_options *o,
-			   const struct stat *out, struct ek_tree_source **src,
-			   struct ek_err *err)
+			   const struct stat out[2],
+			   struct ek_tree_source **src, struct ek_err *err)
 {
 	struct ek_walk_options w;
 	struct ek_directory_options d = {
 		.no_xattrs = o->xattr_share < 0,
-		.skip_dev = out->st_dev,
-		.skip_ino = out->st_ino,
+		.skip_dev = out[0].st_dev,
+		.skip_ino = out[0].st_ino,
+		.skip_dev2 = out[1].st_dev,
+		.skip_ino2 = out[1].st_ino,
 		.workers = o->workers ? o->workers : ek_cpus(),
 		.cancel = o->cancel,
 	};
@@ -53,13 +55,15 @@ ek_status ek_build_directory(const char *dir,
 	struct ek_tree_source *src;
 	struct ek_sink *sink;
 	int64_t start = ek_build_now(), walked;
-	struct stat st;
+	struct stat st[2] = {0};
 	ek_status status;
 
 	EK_TRY(ek_build_options_load(options, &o, err));
-	if (fstat(fd, &st) < 0)
+	if (fstat(fd, &st[0]) < 0)
 		return ek_fail_sys(err, errno, "%s", name);
-	EK_TRY(walk_tree(dir, walk, &o, &st, &src, err));
+	if (o.blob && fstat(o.blob_fd, &st[1]) < 0)
+		return ek_fail_sys(err, errno, "the blob");
+	EK_TRY(walk_tree(dir, walk, &o, st, &src, err));
 	walked = ek_build_now();
 	status = ek_sink_from_fd(fd, name, 0, &sink, err);
 	if (status == EK_OK) {

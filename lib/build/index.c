@@ -25,7 +25,7 @@ static uint64_t table_offset(void)
 	return ek_round_up(EK_SB_OFFSET + EK_SB_SIZE_MIN + 16, EK_DEVSLOT_SIZE);
 }
 
-ek_status ek_index_devices(struct ek_build *b, struct ek_err *err)
+static ek_status check_source(const struct ek_build *b, struct ek_err *err)
 {
 	const struct ek_tree_source *src = b->src;
 
@@ -39,29 +39,45 @@ ek_status ek_index_devices(struct ek_build *b, struct ek_err *err)
 				       "device %u has 2^32 blocks of %u bytes "
 				       "or more: larger blocks reach farther",
 				       i + 1u, b->bs);
+	return EK_OK;
+}
+
+ek_status ek_index_devices(struct ek_build *b, struct ek_err *err)
+{
+	uint64_t n = b->blob ? 1 : b->opt.index ? b->src->n_devices : 0;
+
+	if (b->opt.index)
+		EK_TRY(check_source(b, err));
+	if (!n)
+		return EK_OK;
 	b->sb.incompat |= EK_INCOMPAT_DEVICE_TABLE | EK_INCOMPAT_CHUNKED_FILE;
 	b->uses |= EK_USE_CHUNKS;
-	b->sb.extra_devices = src->n_devices;
+	b->sb.extra_devices = (uint16_t)n;
 	b->sb.devt_slotoff = (uint16_t)(table_offset() / EK_DEVSLOT_SIZE);
-	b->head_blocks = ek_div_up(table_offset() + (uint64_t)src->n_devices *
-							    EK_DEVSLOT_SIZE,
-				   b->bs);
+	b->head_blocks = ek_div_up(table_offset() + n * EK_DEVSLOT_SIZE, b->bs);
 	return EK_OK;
+}
+
+static void describe(const struct ek_place_device *d, uint32_t bs,
+		     struct ek_devslot *slot)
+{
+	slot->blocks = ek_div_up(d->bytes, bs);
+	memcpy(slot->tag, d->tag, strnlen(d->tag, sizeof(slot->tag)));
 }
 
 ek_status ek_index_table(struct ek_build *b, struct ek_err *err)
 {
 	uint64_t uniaddr = b->sb.blocks;
 
-	for (uint16_t i = 0; i < b->src->n_devices; i++) {
-		const struct ek_place_device *d = &b->src->devices[i];
+	for (uint16_t i = 0; i < b->sb.extra_devices; i++) {
 		struct ek_devslot slot = {
-			.blocks = ek_div_up(d->bytes, b->bs),
+			.blocks = b->blob_blk,
 			/* Beyond the reach of 32 bits: not in that space. */
 			.uniaddr = uniaddr < UINT32_MAX ? uniaddr : 0,
 		};
 
-		memcpy(slot.tag, d->tag, strnlen(d->tag, sizeof(slot.tag)));
+		if (!b->blob)
+			describe(&b->src->devices[i], b->bs, &slot);
 		EK_TRY(ek_devslot_encode(&b->sb, &slot,
 					 b->head + ek_devslot_pos(&b->sb, i),
 					 err));

@@ -2,8 +2,6 @@
 #include "build/internal.h"
 
 #include "base/try.h"
-#include "format/chunk.h"
-#include "format/needs.h"
 #include "format/xattr.h"
 
 #include <string.h>
@@ -81,33 +79,4 @@ ek_status ek_build_flat(struct ek_build *b, struct ek_tree_inode *inode,
 	if (tail_len)
 		EK_TRY(ek_buf_append(&b->record, tail, tail_len, err));
 	return ek_build_inode_place(b, inode, tail_len == 0, err);
-}
-
-ek_status ek_build_chunked(struct ek_build *b, struct ek_tree_inode *inode,
-			   const uint32_t *blocks, size_t n, struct ek_err *err)
-{
-	struct ek_chunk_map map;
-	struct ek_inode in;
-	uint8_t *at;
-
-	b->sb.incompat |= EK_INCOMPAT_CHUNKED_FILE;
-	b->uses |= EK_USE_CHUNKS;
-	ek_build_inode_fill(b, inode, &in);
-	in.layout = EK_LAYOUT_CHUNK;
-	EK_TRY(ek_chunk_format(&b->sb, EK_HOLE_CHUNK_BITS, false, false,
-			       &in.chunk_format, err));
-	EK_TRY(ek_build_inode_head(b, inode, &in, err));
-	/* Heads are multiples of 4 bytes: the array follows at once. */
-	EK_TRY(ek_chunk_map_init(&b->sb, &in, 0, &map, err));
-	EK_BUG_ON(map.pos != b->record.len || map.count != n || map.unit != 4);
-	EK_TRY(ek_buf_append_zeros(&b->record, n * 4, err));
-	at = b->record.data + map.pos;
-	for (size_t i = 0; i < n; i++, at += 4) {
-		struct ek_chunk c = {.blk = blocks[i]};
-
-		if (blocks[i] == UINT32_MAX)
-			c.blk = EK_NULL_BLK;
-		EK_TRY(ek_chunk_encode(&map, &c, at, err));
-	}
-	return ek_build_inode_place(b, inode, true, err);
 }

@@ -17,6 +17,7 @@
  */
 
 #include "build/build.h"
+#include "build/chunkset.h"
 #include "build/compress.h"
 #include "build/options.h"
 #include "build/pend.h"
@@ -31,6 +32,8 @@
 #include "os/pool.h"
 #include "source/source.h"
 #include "tree/tree.h"
+
+#include <sys/stat.h>
 
 /*
  * Large files are cut at multiples of a segment, whatever the number of
@@ -51,6 +54,8 @@
 #define EK_HOLE_CHUNK_BITS 20u
 /* Chunks of one file: 64 TiB of address space, 256 MiB of array. */
 #define EK_HOLE_CHUNKS_MAX (1u << 26)
+/* Addresses are 32 bits, and all ones mean that there is none. */
+#define EK_BLOCKS_MAX ((uint64_t)UINT32_MAX - 1)
 /* Longest run of extents of one file: as many as blocks that can be told. */
 #define EK_PIECES_MAX UINT32_MAX
 
@@ -72,6 +77,7 @@ struct ek_plan {
 	bool extended;
 	bool tail;    /* the end of the data is inline */
 	bool indexed; /* the data is on a device and stays there */
+	bool hole;    /* there is no data, though there is a size */
 };
 
 /* An attribute that is shared, and where. */
@@ -96,6 +102,8 @@ struct ek_job_file {
 	uint32_t pieces; /* of the job's */
 	uint32_t n_pieces;
 	uint32_t tail_len; /* inline */
+	size_t sums;	   /* of the job's */
+	size_t n_sums;	   /* 0: not in chunks */
 	const uint8_t *tail;
 	uint8_t sha256[32];
 };
@@ -119,6 +127,8 @@ struct ek_build_job {
 	size_t in_used, out_used;
 	ek_piece *pieces;
 	size_t n_pieces;
+	struct ek_chunk_sum *sums;
+	size_t n_sums;
 };
 
 /* The large file that is being committed. */
@@ -172,6 +182,12 @@ struct ek_build {
 	struct ek_large large;
 	struct ek_hash *hash;
 
+	/* Chunks. */
+	struct ek_sha **shas; /* one a worker */
+	struct ek_chunkset *chunkset;
+	struct ek_sink *blob; /* NULL: they go into the image */
+	uint64_t blob_blk;    /* where the next one goes */
+
 	/* Metadata. */
 	struct ek_zone zone;
 	struct ek_pend *pend;
@@ -192,6 +208,13 @@ ek_status ek_build_fail(const struct ek_tree_inode *inode, struct ek_err *err,
 static inline struct ek_plan *ek_plan_of(const struct ek_tree_inode *inode)
 {
 	return inode->plan;
+}
+
+/* Whether @inode is a file whose data has to be read. */
+static inline bool ek_build_has_data(const struct ek_tree_inode *inode)
+{
+	return S_ISREG(inode->mode) && inode->size > 0 &&
+	       !ek_plan_of(inode)->indexed && !ek_plan_of(inode)->hole;
 }
 
 /* Bytes of core and attributes. */
@@ -253,12 +276,36 @@ ek_status ek_build_inode_place(struct ek_build *b, struct ek_tree_inode *inode,
 ek_status ek_build_flat(struct ek_build *b, struct ek_tree_inode *inode,
 			uint64_t start, const uint8_t *tail, uint32_t tail_len,
 			struct ek_err *err);
+
+/* chunks.c */
+/* Sums that a job may need. */
+size_t ek_chunks_room(const struct ek_build *b);
+/*
+ * On a worker: sum up the chunks of the @size bytes of @f at @at, if they are
+ * to be in chunks. All but a file's end is a multiple of the largest chunk.
+ */
+ek_status ek_chunks_sum(struct ek_build_job *job, struct ek_job_file *f,
+			const uint8_t *at, size_t size, unsigned worker,
+			struct ek_err *err);
+/* Append of the chunks at @at what is new; all go to b->large.chunks. */
+ek_status ek_chunks_take(struct ek_build *b, const struct ek_chunk_sum *sums,
+			 size_t n, const uint8_t *at, struct ek_err *err);
+/* Place @inode with the chunks that were taken; empties b->large.chunks. */
+ek_status ek_chunks_place(struct ek_build *b, struct ek_tree_inode *inode,
+			  struct ek_err *err);
+/*
+ * Place @inode with @n chunks of 1 << @bits bytes at these blocks (UINT32_MAX:
+ * a hole); fewer, larger ones when they say the same.
+ */
 ek_status ek_build_chunked(struct ek_build *b, struct ek_tree_inode *inode,
-			   const uint32_t *blocks, size_t n,
+			   const uint32_t *blocks, size_t n, unsigned bits,
 			   struct ek_err *err);
+/* Place @inode with a size but nothing in it. */
+ek_status ek_build_hole(struct ek_build *b, struct ek_tree_inode *inode,
+			struct ek_err *err);
 
 /* index.c */
-/* Take the devices of the source into the superblock. */
+/* Take the devices of the source, or the blob, into the superblock. */
 ek_status ek_index_devices(struct ek_build *b, struct ek_err *err);
 /* Whether the data of @inode can stay where it is. */
 ek_status ek_index_plan(struct ek_build *b, struct ek_tree_inode *inode,
@@ -314,5 +361,11 @@ ek_status ek_build_append(struct ek_build *b, const void *from, size_t n,
 			  struct ek_err *err);
 
 int64_t ek_build_now(void);
+
+/* For errors. */
+static inline const char *ek_build_blob_name(const struct ek_build *b)
+{
+	return b->opt.blob_name ? b->opt.blob_name : "the blob";
+}
 
 #endif

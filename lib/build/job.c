@@ -59,12 +59,15 @@ static ek_status digest(struct ek_build *b, struct ek_job_file *f,
 
 /* Store a whole file without encoding; read straight to where it goes. */
 static ek_status plain_file(struct ek_build *b, struct ek_build_job *job,
-			    struct ek_job_file *f, struct ek_err *err)
+			    struct ek_job_file *f, unsigned worker,
+			    struct ek_err *err)
 {
 	size_t size = (size_t)f->inode->size, tail = size % b->bs;
 	uint8_t *at = job->out + job->out_used;
 
-	if (!ek_build_tail_ok(b, f->inode, tail))
+	/* Of a file in chunks the end is a chunk. */
+	if (!ek_build_tail_ok(b, f->inode, tail) ||
+	    (b->opt.chunk_size && size > b->bs))
 		tail = 0;
 	if (tail == size)
 		at = keep_tail(job, f, size);
@@ -77,7 +80,7 @@ static ek_status plain_file(struct ek_build *b, struct ek_build_job *job,
 	job->out_used += size - tail;
 	pad_block(job, b->bs);
 	f->blocks = (uint32_t)ek_div_up(size - tail, b->bs);
-	return EK_OK;
+	return ek_chunks_sum(job, f, at, size, worker, err);
 }
 
 /* The same for a file that is in job->in already. */
@@ -176,7 +179,7 @@ static ek_status run_batch(struct ek_build_job *job, unsigned worker,
 		struct ek_tree_inode *inode = b->tree->inodes[i];
 		struct ek_job_file *f;
 
-		if (!S_ISREG(inode->mode) || inode->size == 0)
+		if (!ek_build_has_data(inode))
 			continue;
 		EK_BUG_ON(job->n_files == EK_BATCH_FILES);
 		f = &job->files[job->n_files++];
@@ -185,7 +188,7 @@ static ek_status run_batch(struct ek_build_job *job, unsigned worker,
 		if (b->encs && inode->size > b->bs)
 			EK_TRY(coded_file(b, job, f, worker, err));
 		else
-			EK_TRY(plain_file(b, job, f, err));
+			EK_TRY(plain_file(b, job, f, worker, err));
 	}
 	return EK_OK;
 }
@@ -203,12 +206,15 @@ static void find_zeros(struct ek_build_job *job)
 }
 
 static ek_status plain_segment(struct ek_build *b, struct ek_build_job *job,
-			       struct ek_job_file *f, struct ek_err *err)
+			       struct ek_job_file *f, unsigned worker,
+			       struct ek_err *err)
 {
 	EK_TRY(read_file(b, f->inode, job->offset, job->out, job->len, err));
 	job->out_used = job->len;
 	pad_block(job, b->bs);
 	f->blocks = (uint32_t)(job->out_used / b->bs);
+	if (b->opt.chunk_size)
+		return ek_chunks_sum(job, f, job->out, job->len, worker, err);
 	find_zeros(job);
 	return EK_OK;
 }
@@ -266,7 +272,7 @@ static ek_status coded_segment(struct ek_build *b, struct ek_build_job *job,
 		accept(job, f, &c);
 		return EK_OK;
 	}
-	return plain_segment(b, job, f, err);
+	return plain_segment(b, job, f, worker, err);
 }
 
 static ek_status run_segment(struct ek_build_job *job, unsigned worker,
@@ -280,7 +286,7 @@ static ek_status run_segment(struct ek_build_job *job, unsigned worker,
 	job->bytes_in = job->len;
 	if (b->encs)
 		return coded_segment(b, job, f, worker, err);
-	return plain_segment(b, job, f, err);
+	return plain_segment(b, job, f, worker, err);
 }
 
 ek_status ek_build_job_run(struct ek_job *base, unsigned worker,

@@ -3,6 +3,7 @@
 
 #include "base/try.h"
 #include "build/build.h"
+#include "build/options.h"
 #include "source/image.h"
 #include "source/merge.h"
 #include "source/tar.h"
@@ -169,18 +170,42 @@ ek_status ek_layer_merge(struct ek_layer *const *layers, size_t n,
 	return status;
 }
 
+static bool asks_for_blocks(const struct ek_build_options *o)
+{
+	return o->block_size || o->max_pcluster;
+}
+
 ek_status ek_build_layer(struct ek_layer *layer,
 			 const struct ek_build_options *options, int fd,
 			 const char *name, struct ek_build_stats *stats,
 			 struct ek_err *err)
 {
+	struct ek_build_options o;
 	struct ek_sink *sink = NULL;
 	ek_status status;
 
+	EK_TRY(ek_build_options_load(options, &o, err));
+	if (o.index && !asks_for_blocks(options))
+		o.block_size = o.max_pcluster = ek_layer_block_size(layer);
 	EK_TRY(ek_sink_from_fd(fd, name, 0, &sink, err));
-	status = ek_build_tree(layer->tree, options, sink, stats, err);
+	status = ek_build_tree(layer->tree, &o, sink, stats, err);
 	ek_sink_free(sink);
 	return status;
+}
+
+uint32_t ek_layer_block_size(const struct ek_layer *layer)
+{
+	uint32_t size = 512;
+
+	if (layer->image)
+		size = ek_image_info(layer->image)->block_size;
+	for (size_t i = 0; i < layer->n_parts; i++) {
+		uint32_t part = ek_layer_block_size(layer->parts[i]);
+
+		size = i == 0 || part < size ? part : size;
+	}
+	/* What we write ends at 4096; a multiple of it is aligned to it. */
+	return size > 4096 ? 4096 : size;
 }
 
 uint64_t ek_layer_names(const struct ek_layer *layer)

@@ -7,6 +7,7 @@
 
 #include "base/try.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define WORKERS_MAX 1024u
@@ -62,6 +63,40 @@ static ek_status check_sizes(const struct ek_build_options *o,
 	return EK_OK;
 }
 
+static ek_status check_chunks(const struct ek_build_options *o,
+			      struct ek_err *err)
+{
+	uint64_t size = o->chunk_size;
+
+	if ((unsigned int)o->chunk_form > EK_CHUNK_INDEXES)
+		return ek_fail(err, EK_INVALID, "chunk form %d is not known",
+			       (int)o->chunk_form);
+	if (size && ((size & (size - 1)) || size < o->block_size))
+		return ek_fail(err, EK_INVALID,
+			       "chunk size %" PRIu64 " is not a power of two "
+			       "from the block size %u on",
+			       size, o->block_size);
+	if (size && o->codec)
+		return ek_fail(err, EK_INVALID,
+			       "chunks cannot be compressed: a chunk size and "
+			       "%s exclude each other",
+			       o->codec);
+	if (o->blob && !size)
+		return ek_fail(err, EK_INVALID,
+			       "a device for chunks needs a chunk size");
+	if (o->index && (size || o->no_data))
+		return ek_fail(err, EK_INVALID,
+			       "an index has the chunks of its source: no "
+			       "chunk size, and data");
+	if (o->chunk_form == EK_CHUNK_BLOCKMAP && (o->index || o->blob))
+		return ek_fail(err, EK_INVALID,
+			       "a block map reaches no other device");
+	if (o->manifest && (o->index || o->no_data))
+		return ek_fail(err, EK_INVALID,
+			       "a manifest needs the data to be read");
+	return EK_OK;
+}
+
 static ek_status check_rest(const struct ek_build_options *o,
 			    struct ek_err *err)
 {
@@ -99,6 +134,7 @@ ek_status ek_build_options_load(const struct ek_build_options *from,
 		to->max_pcluster = to->block_size;
 	EK_TRY(check_sizes(to, err));
 	EK_TRY(check_codec(to, err));
+	EK_TRY(check_chunks(to, err));
 	return check_rest(to, err);
 }
 

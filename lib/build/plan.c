@@ -134,14 +134,33 @@ static ek_status check_inode(const struct ek_tree_inode *inode,
 			     inode->mode, inode->size);
 }
 
+/*
+ * Without an index a file needs no reading when its source knows that there is
+ * nothing in it. A manifest has digests of zeros, too: then it is read.
+ */
+static ek_status plan_hole(struct ek_build *b,
+			   const struct ek_tree_inode *inode, bool *hole,
+			   struct ek_err *err)
+{
+	const struct ek_place *p = NULL;
+	size_t n = EK_PLACE_NONE;
+
+	if (b->src->ops->place && !b->opt.manifest)
+		EK_TRY(b->src->ops->place(b->src, inode, &p, &n, err));
+	*hole = b->opt.no_data || n == 0;
+	return EK_OK;
+}
+
 static ek_status plan_data(struct ek_build *b, struct ek_tree_inode *inode,
 			   struct ek_plan *plan, struct ek_err *err)
 {
 	if (!S_ISREG(inode->mode))
 		return EK_OK;
 	b->total_bytes += inode->size;
-	if (!b->opt.index || inode->size == 0)
+	if (inode->size == 0)
 		return EK_OK;
+	if (!b->opt.index)
+		return plan_hole(b, inode, &plan->hole, err);
 	EK_TRY(ek_index_plan(b, inode, &plan->indexed, err));
 	if (!plan->indexed) {
 		b->stats->copied_files++;

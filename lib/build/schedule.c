@@ -23,12 +23,6 @@ int64_t ek_build_now(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-static bool has_data(const struct ek_tree_inode *inode)
-{
-	return S_ISREG(inode->mode) && inode->size > 0 &&
-	       !ek_plan_of(inode)->indexed;
-}
-
 /* Room that a file takes in a job at most. */
 static uint64_t weight(const struct ek_build *b,
 		       const struct ek_tree_inode *inode)
@@ -63,7 +57,7 @@ static void fill_batch(struct ek_build *b, struct cursor *c,
 	for (; c->next < b->tree->n_inodes; c->next++) {
 		const struct ek_tree_inode *inode = b->tree->inodes[c->next];
 
-		if (!has_data(inode))
+		if (!ek_build_has_data(inode))
 			continue;
 		if (inode->size > EK_SEGMENT || files == EK_BATCH_FILES)
 			break;
@@ -79,7 +73,7 @@ static void fill_batch(struct ek_build *b, struct cursor *c,
 static bool fill(struct ek_build *b, struct cursor *c, struct ek_build_job *job)
 {
 	while (c->next < b->tree->n_inodes &&
-	       !has_data(b->tree->inodes[c->next]))
+	       !ek_build_has_data(b->tree->inodes[c->next]))
 		c->next++;
 	if (c->next == b->tree->n_inodes)
 		return false;
@@ -91,6 +85,7 @@ static bool fill(struct ek_build *b, struct cursor *c, struct ek_build_job *job)
 	job->n_files = 0;
 	job->in_used = job->out_used = 0;
 	job->n_pieces = 0;
+	job->n_sums = 0;
 	if (b->tree->inodes[c->next]->size > EK_SEGMENT)
 		fill_segment(b, c, job);
 	else

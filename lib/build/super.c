@@ -69,7 +69,7 @@ static ek_status encode_head(struct ek_build *b, struct ek_err *err)
 	if (b->sb.incompat & EK_INCOMPAT_COMPR_CFGS)
 		EK_TRY(ek_cfgs_encode(&b->cfgs, b->head + at, size - (size_t)at,
 				      &used, err));
-	return b->opt.index ? ek_index_table(b, err) : EK_OK;
+	return ek_index_table(b, err);
 }
 
 static ek_status make_uuid(struct ek_build *b, struct ek_err *err)
@@ -158,6 +158,8 @@ static void fill_stats(struct ek_build *b)
 	memcpy(s->uuid, b->sb.uuid, 16);
 	s->build_time = b->sb.epoch;
 	s->block_size = b->bs;
+	s->blob_bytes = b->blob_blk * b->bs;
+	s->devices = b->sb.extra_devices;
 	s->oldest_kernel = oldest_kernel(b);
 }
 
@@ -168,6 +170,8 @@ ek_status ek_build_finish(struct ek_build *b, struct ek_err *err)
 	b->zone_blk = b->next_blk;
 	EK_TRY(write_specials(b, err));
 	EK_TRY(write_zone(b, err));
+	if (b->blob)
+		EK_TRY(ek_sink_resize(b->blob, b->blob_blk * b->bs, err));
 	fill_super(b);
 	EK_TRY(write_head(b, err));
 	EK_TRY(ek_sink_resize(b->sink, b->next_blk * b->bs, err));

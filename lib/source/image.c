@@ -5,6 +5,7 @@
 #include "base/try.h"
 #include "base/vec.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -330,6 +331,15 @@ static ek_status walk_all(struct walk *w, struct ek_err *err)
 	return ek_tree_seal(w->tree, err);
 }
 
+/* An image that is a device itself is known by its UUID, when it has one. */
+static void uuid_tag(const uint8_t uuid[16], char tag[65])
+{
+	if (ek_all_zero(uuid, 16))
+		return;
+	for (int i = 0; i < 16; i++)
+		snprintf(tag + 2 * i, 3, "%02x", uuid[i]);
+}
+
 static ek_status list_devices(struct image_source *s, uint64_t bytes,
 			      struct ek_err *err)
 {
@@ -342,6 +352,8 @@ static ek_status list_devices(struct image_source *s, uint64_t bytes,
 		return no_memory(err);
 	s->base.devices = s->devices;
 	s->devices[0].bytes = bytes;
+	if (!info->n_devices)
+		uuid_tag(info->uuid, s->devices[0].tag);
 	for (unsigned i = 0; i < info->n_devices; i++) {
 		EK_TRY(ek_image_device(s->image, i, &d, err));
 		s->devices[i].bytes = d.blocks * info->block_size;

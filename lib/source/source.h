@@ -81,10 +81,11 @@ struct ek_directory_options {
 	int hard_dereference; /* each link becomes a file of its own */
 	int no_xattrs;
 	/*
-	 * Left out wherever it is met (the output inside the source): device
-	 * and inode numbers; skip_dev 0 with skip_ino 0: none.
+	 * Left out wherever they are met (outputs inside the source): device
+	 * and inode numbers; both 0: none.
 	 */
 	uint64_t skip_dev, skip_ino;
+	uint64_t skip_dev2, skip_ino2;
 	unsigned workers;
 	/* Checked between directories; non-zero stops with EK_CANCELLED. */
 	const volatile int *cancel;

@@ -128,12 +128,17 @@ static ek_status inode_of(struct walk *w, const struct ek_scan *scan,
 	return fill(w, scan, e, *inode, err);
 }
 
+static bool is_file(const struct ek_scan_entry *e, uint64_t dev, uint64_t ino)
+{
+	return (dev || ino) && e->ino == ino && e->dev == dev;
+}
+
 static bool skipped(const struct walk *w, const struct ek_scan_entry *e)
 {
 	const struct ek_directory_options *o = w->options;
 
-	return (o->skip_dev || o->skip_ino) && e->ino == o->skip_ino &&
-	       e->dev == o->skip_dev;
+	return is_file(e, o->skip_dev, o->skip_ino) ||
+	       is_file(e, o->skip_dev2, o->skip_ino2);
 }
 
 static ek_status merge_entry(struct walk *w, const struct ek_scan *scan,
