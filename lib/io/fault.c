@@ -39,7 +39,7 @@ static ek_status source_read(struct ek_source *src, uint64_t offset, void *to,
 	const struct bad_source *b = (struct bad_source *)src;
 	struct ek_fault *fault = b->fault;
 
-	fault->calls++;
+	__atomic_fetch_add(&fault->calls, 1, __ATOMIC_RELAXED);
 	if (good_bytes(fault, offset, n) < n)
 		return ek_fail_sys(err, fault->fail_errno, "fault on read");
 	EK_TRY(ek_source_read(b->of, offset, to, n, err));
@@ -91,7 +91,7 @@ static ek_status sink_write(struct ek_sink *sink, uint64_t offset,
 	const struct bad_sink *b = (struct bad_sink *)sink;
 	size_t good = good_bytes(b->fault, offset, n);
 
-	b->fault->calls++;
+	__atomic_fetch_add(&b->fault->calls, 1, __ATOMIC_RELAXED);
 	if (flips(b->fault, offset, good))
 		EK_TRY(write_flipped(b, offset, from, good, err));
 	else

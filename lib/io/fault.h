@@ -23,12 +23,12 @@ struct ek_fault {
 	uint64_t fail_at;
 	int fail_errno;
 	/* Calls that were made so far; counted by the wrapper. */
-	uint64_t calls;
+	unsigned calls;
 };
 
 /*
  * A source over @of, both @of and @fault borrowed until it is freed; @fault
- * may be changed between calls. @calls needs one thread.
+ * may be changed between calls.
  */
 ek_status ek_fault_source(struct ek_source *of, struct ek_fault *fault,
 			  struct ek_source **src, struct ek_err *err);
