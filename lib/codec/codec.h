@@ -67,7 +67,11 @@ struct ek_codec_info {
 	const char *name; /* "lz4", "lz4hc", ... as -z takes it */
 	enum ek_algorithm algorithm;
 	int min_level, max_level, default_level; /* min > max: takes none */
-	uint32_t max_dict_size;			 /* 0: takes no dictsize= */
+	int extreme; /* levels plus this are levels too; 0: none */
+	/* Bytes; max 0: takes no dictsize=. */
+	uint32_t min_dict_size, max_dict_size;
+	bool pow2_dict; /* only powers of two */
+	bool props;	/* takes lc=, lp=, pb= */
 	/* Library behind it and its version at run time: "lz4", "1.9.4". */
 	const char *library;
 	const char *(*version)(void);
@@ -79,11 +83,32 @@ const struct ek_codec_info *ek_codec_find(const char *name);
 /* All encoders, in order of the table; *@n is their number. */
 const struct ek_codec_info *ek_codec_list(size_t *n);
 
+/* ek_encoder_params.set: which of lc, lp, pb are not the level's. */
+#define EK_PROP_LC 1u
+#define EK_PROP_LP 2u
+#define EK_PROP_PB 4u
+
 struct ek_encoder_params {
 	int level;
 	uint32_t dict_size; /* 0: the codec's default for max_out */
 	size_t max_out;	    /* largest pcluster in bytes */
+	uint8_t set, lc, lp, pb;
 };
+
+/* Whether @info has @level. */
+bool ek_codec_has_level(const struct ek_codec_info *info, int level);
+
+/*
+ * Bytes of dictionary that a decoder needs for streams of these parameters,
+ * which ek_encoder_new() accepts: for the configuration of the image. 0 when
+ * @info has none.
+ */
+uint32_t ek_codec_dict_size(const struct ek_codec_info *info,
+			    const struct ek_encoder_params *params);
+
+/* About how many bytes of memory an encoder takes. */
+uint64_t ek_codec_memory(const struct ek_codec_info *info,
+			 const struct ek_encoder_params *params);
 
 /*
  * EK_INVALID when a parameter is out of the range that @info (one of the
@@ -96,11 +121,22 @@ ek_status ek_encoder_new(const struct ek_codec_info *info,
 void ek_encoder_free(struct ek_encoder *enc);
 
 /*
+ * The next fill continues data of which @n_in bytes became @n_out: a guess of
+ * where to cut, for codecs that have no fixed output. Holds for one fill; part
+ * of its input, so the same hint gives the same bytes. @n_in 0: not known.
+ */
+void ek_encoder_hint(struct ek_encoder *enc, size_t n_in, size_t n_out);
+
+/* Bytes that the codec has read in all, again and again where it had to. */
+uint64_t ek_encoder_fed(const struct ek_encoder *enc);
+
+/*
  * Fixed output: encode the longest possible beginning of @in into at most
  * @n_out bytes. On return *@n_in is how much was taken (0: nothing fits) and
  * *@n_used the bytes written at the beginning of @out, the first of them not
- * zero. Input beyond EK_CODEC_MAX is left for the next call. Deterministic:
- * equal input, parameters and library version give equal bytes, whatever was
+ * zero. Codecs without fixed output leave some room, a few parts in a hundred.
+ * Input beyond EK_CODEC_MAX is left for the next call. Deterministic: equal
+ * input, hint, parameters and library version give equal bytes, whatever was
  * coded before with @enc.
  */
 ek_status ek_encode_fill(struct ek_encoder *enc, const uint8_t *in,

@@ -24,6 +24,10 @@ struct ek_decoder {
 };
 
 struct ek_encoder_ops {
+	/* Defaults: a dictionary for params->max_out. NULL: has none. */
+	uint32_t (*dict_size)(const struct ek_encoder_params *params);
+	uint64_t (*memory)(const struct ek_encoder_params *params);
+	/* Parameters are in their ranges; dict_size is not 0 if it has one. */
 	ek_status (*open)(const struct ek_encoder_params *params,
 			  struct ek_encoder **enc, struct ek_err *err);
 	/*
@@ -38,6 +42,8 @@ struct ek_encoder_ops {
 
 struct ek_encoder {
 	const struct ek_encoder_ops *ops;
+	uint64_t fed;		  /* fill adds what it hands to its library */
+	size_t hint_in, hint_out; /* ek_encoder_hint(); 0: none */
 };
 
 extern const struct ek_decoder_ops ek_lz4_decoder;
@@ -47,7 +53,15 @@ extern const struct ek_decoder_ops ek_zstd_decoder;
 
 extern const struct ek_encoder_ops ek_lz4_encoder;
 extern const struct ek_encoder_ops ek_lz4hc_encoder;
+extern const struct ek_encoder_ops ek_lzma_encoder;
+extern const struct ek_encoder_ops ek_zlib_encoder;
+extern const struct ek_encoder_ops ek_libdeflate_encoder;
+extern const struct ek_encoder_ops ek_zstd_encoder;
 
 const char *ek_lz4_version(void);
+const char *ek_lzma_version(void);
+const char *ek_zlib_version(void);
+const char *ek_libdeflate_version(void);
+const char *ek_zstd_version(void);
 
 #endif

@@ -83,9 +83,9 @@ static ek_status fill(struct ek_encoder *enc, const uint8_t *in, size_t *n_in,
 	int used = LZ4_compress_destSize((const char *)in, (char *)out, &taken,
 					 (int)n_out);
 
-	(void)enc;
 	(void)err;
 	*n_in = used > 0 && taken > 0 ? (size_t)taken : 0;
+	enc->fed += *n_in;
 	*n_used = used > 0 ? (size_t)used : 0;
 	return EK_OK;
 }
@@ -95,7 +95,14 @@ static void encoder_free(struct ek_encoder *enc)
 	free(enc);
 }
 
+static uint64_t memory(const struct ek_encoder_params *params)
+{
+	(void)params;
+	return (uint64_t)LZ4_sizeofState();
+}
+
 const struct ek_encoder_ops ek_lz4_encoder = {
+	.memory = memory,
 	.open = encoder_open,
 	.fill = fill,
 	.free = encoder_free,

@@ -52,11 +52,19 @@ static ek_status hc_fill(struct ek_encoder *enc, const uint8_t *in,
 
 	(void)err;
 	*n_in = used > 0 && taken > 0 ? (size_t)taken : 0;
+	enc->fed += *n_in;
 	*n_used = used > 0 ? (size_t)used : 0;
 	return EK_OK;
 }
 
+static uint64_t hc_memory(const struct ek_encoder_params *params)
+{
+	(void)params;
+	return (uint64_t)LZ4_sizeofStateHC();
+}
+
 const struct ek_encoder_ops ek_lz4hc_encoder = {
+	.memory = hc_memory,
 	.open = hc_open,
 	.fill = hc_fill,
 	.free = hc_free,

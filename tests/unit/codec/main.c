@@ -3,13 +3,15 @@
 
 extern const struct CMUnitTest table_tests[];
 extern const struct CMUnitTest lz4_tests[];
+extern const struct CMUnitTest encoders_tests[];
 extern const struct CMUnitTest decoders_tests[];
 extern const struct CMUnitTest hostile_tests[];
 
 int main(void)
 {
 	const struct CMUnitTest *const groups[] = {
-		table_tests, lz4_tests, decoders_tests, hostile_tests, NULL};
+		table_tests,	lz4_tests,     encoders_tests,
+		decoders_tests, hostile_tests, NULL};
 
 	return unit_run("codec", groups);
 }

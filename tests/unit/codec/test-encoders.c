@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data.h"
+#include "unit.h"
+
+/* What holds for every encoder of the table. */
+
+#define MOST  (400 * 1024)
+#define GUARD 64
+
+struct buffers {
+	struct ek_decoder *dec;
+	uint8_t *in, *out, *back;
+};
+
+static void open_buffers(struct buffers *b, enum ek_algorithm algorithm)
+{
+	b->dec = new_decoder(algorithm);
+	b->in = malloc(MOST);
+	b->out = malloc(MOST + GUARD);
+	b->back = malloc(MOST);
+	assert_true(b->in && b->out && b->back);
+}
+
+static void close_buffers(struct buffers *b)
+{
+	ek_decoder_free(b->dec);
+	free(b->in);
+	free(b->out);
+	free(b->back);
+}
+
+static struct ek_encoder *encoder_for(const struct ek_codec_info *info,
+				      int level, size_t max_out)
+{
+	struct ek_encoder_params params = {.level = level, .max_out = max_out};
+	struct ek_encoder *enc;
+
+	assert_int_equal(ek_encoder_new(info, &params, &enc, NULL), EK_OK);
+	return enc;
+}
+
+/* One call with everything that must hold of it; returns what was taken. */
+static size_t one(struct buffers *b, struct ek_encoder *enc, const uint8_t *in,
+		  size_t n_in, size_t room, size_t *used)
+{
+	size_t taken = n_in;
+
+	memset(b->out + room, 0xee, GUARD);
+	assert_int_equal(
+		ek_encode_fill(enc, in, &taken, b->out, room, used, NULL),
+		EK_OK);
+	for (size_t i = 0; i < GUARD; i++)
+		assert_int_equal(b->out[room + i], 0xee);
+	if (taken == 0) {
+		assert_int_equal(*used, 0);
+		return 0;
+	}
+	assert_true(taken <= n_in && *used > 0 && *used <= room);
+	assert_int_not_equal(b->out[0], 0);
+	assert_int_equal(
+		ek_decode(b->dec, b->out, *used, b->back, taken, false, NULL),
+		EK_OK);
+	assert_memory_equal(b->back, in, taken);
+	assert_int_equal(ek_decode(b->dec, b->out, *used, b->back,
+				   taken / 2 + 1, true, NULL),
+			 EK_OK);
+	assert_memory_equal(b->back, in, taken / 2 + 1);
+	return taken;
+}
+
+static void round_trips(const struct ek_codec_info *info, int level, int rounds)
+{
+	struct rng rng = {7 + (uint64_t)level};
+	struct buffers b;
+	size_t used;
+
+	open_buffers(&b, info->algorithm);
+	for (int i = 0; i < rounds; i++) {
+		size_t n_in = 1 + rng_next(&rng) % (i % 4 ? 30000 : MOST);
+		size_t room = i % 3 ? 512u << rng_next(&rng) % 8
+				    : 1 + rng_next(&rng) % 9000;
+		struct ek_encoder *enc = encoder_for(info, level, room);
+
+		fill_data(b.in, n_in, (enum kind)(i % KIND_COUNT),
+			  (uint64_t)i + 1);
+		/* Hints may be wrong in any way. */
+		if (i % 5 == 1)
+			ek_encoder_hint(enc, 1 + rng_next(&rng) % 90000,
+					1 + rng_next(&rng) % 9000);
+		one(&b, enc, b.in, n_in, room, &used);
+		ek_encoder_free(enc);
+	}
+	close_buffers(&b);
+}
+
+static void all_round_trip(void **state)
+{
+	size_t n;
+	const struct ek_codec_info *list = ek_codec_list(&n);
+
+	(void)state;
+	for (size_t i = 2; i < n; i++) {
+		round_trips(&list[i], list[i].default_level, 60);
+		for (int level = list[i].min_level; level <= list[i].max_level;
+		     level += 3)
+			round_trips(&list[i], level, 8);
+		if (list[i].extreme)
+			round_trips(&list[i], list[i].extreme + 1, 8);
+	}
+}
+
+/* Every room from nothing on: where off-by-one errors live. */
+static void every_small_room(void **state)
+{
+	size_t n, used;
+	const struct ek_codec_info *list = ek_codec_list(&n);
+
+	(void)state;
+	for (size_t i = 2; i < n; i++) {
+		struct ek_encoder *enc = encoder_for(&list[i], 1, 512);
+		struct buffers b;
+
+		open_buffers(&b, list[i].algorithm);
+		for (int kind = 0; kind < KIND_COUNT; kind++) {
+			fill_data(b.in, 700, (enum kind)kind, 3);
+			for (size_t room = 0; room < 260; room++)
+				one(&b, enc, b.in, 700, room, &used);
+			for (size_t k = 0; k < 200; k++)
+				one(&b, enc, b.in, k, 100, &used);
+		}
+		close_buffers(&b);
+		ek_encoder_free(enc);
+	}
+}
+
+/* Encode all of the input; lost room and repeated work stay small. */
+static void fills_well(const struct ek_codec_info *info, enum kind kind,
+		       size_t room)
+{
+	struct ek_encoder *enc = encoder_for(info, info->default_level, room);
+	size_t pos = 0, fills = 0, sum = 0, taken, used;
+	struct buffers b;
+
+	open_buffers(&b, info->algorithm);
+	fill_data(b.in, MOST, kind, 1);
+	while (MOST - pos > 8 * room) {
+		taken = one(&b, enc, b.in + pos, MOST - pos, room, &used);
+		/* A stretch of noise: stored by whoever asks. */
+		if (taken == 0) {
+			assert_int_equal(kind, KIND_MIXED);
+			pos += room;
+			continue;
+		}
+		ek_encoder_hint(enc, taken, used);
+		pos += taken;
+		sum += used;
+		fills++;
+	}
+	assert_true(fills > 3);
+	assert_true(sum > fills * room * 93 / 100);
+	assert_true(ek_encoder_fed(enc) >= pos);
+	assert_true(ek_encoder_fed(enc) <= pos * (kind == KIND_MIXED ? 4 : 2));
+	close_buffers(&b);
+	ek_encoder_free(enc);
+}
+
+static void rooms_are_filled(void **state)
+{
+	size_t n;
+	const struct ek_codec_info *list = ek_codec_list(&n);
+
+	(void)state;
+	for (size_t i = 2; i < n; i++) {
+		fills_well(&list[i], KIND_TEXT, 4096);
+		fills_well(&list[i], KIND_TEXT, 16384);
+		fills_well(&list[i], KIND_MIXED, 4096);
+		fills_well(&list[i], KIND_MIXED, 16384);
+	}
+}
+
+static void noise_is_left_alone(void **state)
+{
+	size_t n, used, taken;
+	const struct ek_codec_info *list = ek_codec_list(&n);
+
+	(void)state;
+	for (size_t i = 2; i < n; i++) {
+		struct ek_encoder *enc = encoder_for(&list[i], 6, 4096);
+		struct buffers b;
+
+		open_buffers(&b, list[i].algorithm);
+		fill_data(b.in, MOST, KIND_RANDOM, 1);
+		ek_encoder_hint(enc, 40960, 4096);
+		taken = one(&b, enc, b.in, MOST, 4096, &used);
+		assert_true(taken <= 4096);
+		close_buffers(&b);
+		ek_encoder_free(enc);
+	}
+}
+
+/* What was coded before must not show in what comes after. */
+static void history_does_not_matter(void **state)
+{
+	size_t n;
+	const struct ek_codec_info *list = ek_codec_list(&n);
+	uint8_t *first = malloc(MOST);
+
+	(void)state;
+	assert_non_null(first);
+	for (size_t k = 2; k < n; k++) {
+		struct ek_encoder *used = encoder_for(&list[k], 5, 4096);
+		struct buffers b;
+
+		open_buffers(&b, list[k].algorithm);
+		for (uint64_t i = 0; i < 12; i++) {
+			struct ek_encoder *fresh =
+				encoder_for(&list[k], 5, 4096);
+			size_t taken = 30000, again = 30000, n1, n2;
+
+			fill_data(b.in, 30000, KIND_MIXED, i);
+			assert_int_equal(ek_encode_fill(fresh, b.in, &taken,
+							first, 4096, &n1, NULL),
+					 EK_OK);
+			assert_int_equal(ek_encode_fill(used, b.in, &again,
+							b.out, 4096, &n2, NULL),
+					 EK_OK);
+			assert_int_equal(taken, again);
+			assert_int_equal(n1, n2);
+			assert_memory_equal(first, b.out, n1);
+			ek_encoder_free(fresh);
+		}
+		close_buffers(&b);
+		ek_encoder_free(used);
+	}
+	free(first);
+}
+
+static ek_status try_params(const char *name, struct ek_encoder_params params)
+{
+	struct ek_encoder *enc;
+	ek_status status;
+
+	if (!params.max_out)
+		params.max_out = 65536;
+	status = ek_encoder_new(ek_codec_find(name), &params, &enc, NULL);
+	assert_true((status == EK_OK) == (enc != NULL));
+	ek_encoder_free(enc);
+	return status;
+}
+
+#define TRY(name, ...) try_params(name, (struct ek_encoder_params){__VA_ARGS__})
+
+static void parameters(void **state)
+{
+	(void)state;
+	assert_int_equal(TRY("lzma", .level = 9), EK_OK);
+	assert_int_equal(TRY("lzma", .level = 10), EK_INVALID);
+	assert_int_equal(TRY("lzma", .level = 99), EK_INVALID);
+	assert_int_equal(TRY("lzma", .level = 109), EK_OK);
+	assert_int_equal(TRY("lzma", .level = 110), EK_INVALID);
+	assert_int_equal(TRY("lzma", .dict_size = 4095), EK_INVALID);
+	assert_int_equal(TRY("lzma", .dict_size = 5000), EK_OK);
+	assert_int_equal(TRY("lzma", .dict_size = 8 << 20), EK_OK);
+	assert_int_equal(TRY("lzma", .dict_size = (8 << 20) + 1), EK_INVALID);
+	assert_int_equal(TRY("lzma", .set = EK_PROP_LC, .lc = 4), EK_OK);
+	assert_int_equal(TRY("lzma", .set = EK_PROP_LC, .lc = 5), EK_INVALID);
+	assert_int_equal(
+		TRY("lzma", .set = EK_PROP_LC | EK_PROP_LP, .lc = 1, .lp = 3),
+		EK_OK);
+	assert_int_equal(
+		TRY("lzma", .set = EK_PROP_LC | EK_PROP_LP, .lc = 2, .lp = 3),
+		EK_INVALID);
+	assert_int_equal(TRY("lzma", .set = EK_PROP_PB, .pb = 5), EK_INVALID);
+	assert_int_equal(TRY("zstd", .level = 22), EK_OK);
+	assert_int_equal(TRY("zstd", .level = 23), EK_INVALID);
+	assert_int_equal(TRY("zstd", .dict_size = 1 << 20), EK_OK);
+	assert_int_equal(TRY("zstd", .dict_size = 2 << 20), EK_INVALID);
+	assert_int_equal(TRY("zstd", .dict_size = 3 << 12), EK_INVALID);
+	assert_int_equal(TRY("zstd", .set = EK_PROP_LC), EK_INVALID);
+	assert_int_equal(TRY("deflate", .level = 9), EK_OK);
+	assert_int_equal(TRY("deflate", .level = 10), EK_INVALID);
+	assert_int_equal(TRY("deflate", .dict_size = 32768), EK_INVALID);
+	assert_int_equal(TRY("libdeflate", .level = 12), EK_OK);
+	assert_int_equal(TRY("libdeflate", .level = 13), EK_INVALID);
+}
+
+static void dictionaries_and_memory(void **state)
+{
+	struct ek_encoder_params params = {.level = 6, .max_out = 65536};
+	const struct ek_codec_info *lzma = ek_codec_find("lzma");
+	const struct ek_codec_info *zstd = ek_codec_find("zstd");
+
+	(void)state;
+	assert_int_equal(ek_codec_dict_size(lzma, &params), 262144);
+	assert_int_equal(ek_codec_dict_size(zstd, &params), 524288);
+	params.max_out = 4096;
+	assert_int_equal(ek_codec_dict_size(lzma, &params), 32768);
+	assert_int_equal(ek_codec_dict_size(zstd, &params), 32768);
+	params.max_out = 1 << 20;
+	assert_int_equal(ek_codec_dict_size(lzma, &params), 4 << 20);
+	assert_int_equal(ek_codec_dict_size(zstd, &params), 1 << 20);
+	assert_int_equal(ek_codec_dict_size(ek_codec_find("lz4"), &params), 0);
+	params.dict_size = 8 << 20;
+	assert_int_equal(ek_codec_dict_size(lzma, &params), 8 << 20);
+	/* Tables of the match finder: a multiple of the dictionary. */
+	assert_true(ek_codec_memory(lzma, &params) > 80u << 20);
+	assert_true(ek_codec_memory(lzma, &params) < 120u << 20);
+}
+
+extern const struct CMUnitTest encoders_tests[];
+const struct CMUnitTest encoders_tests[] = {
+	cmocka_unit_test(all_round_trip),
+	cmocka_unit_test(every_small_room),
+	cmocka_unit_test(rooms_are_filled),
+	cmocka_unit_test(noise_is_left_alone),
+	cmocka_unit_test(history_does_not_matter),
+	cmocka_unit_test(parameters),
+	cmocka_unit_test(dictionaries_and_memory),
+	UNIT_END,
+};
