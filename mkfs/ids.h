@@ -30,6 +30,14 @@ enum mkfs_option {
 	OPT_DEBUG,
 	OPT_QUIET,
 	OPT_JSON,
+	OPT_TAR,
+	OPT_RAW,
+	OPT_AUFS,
+	OPT_STRIP,
+	OPT_SORT,
+	OPT_CLEAN,
+	OPT_CHUNK_SIZE,
+	OPT_BLOB,
 };
 
 #endif

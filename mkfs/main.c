@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "mkfs/input.h"
 #include "mkfs/opts.h"
+#include "mkfs/outputs.h"
 #include "mkfs/report.h"
 
 #include "cli/message.h"
 
 #include <erofskit/outfile.h>
 
-#include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 /* What a signal handler may touch. */
 static volatile int caught;
-static struct ek_outfile *volatile output;
 static volatile sig_atomic_t committing;
 
 /*
@@ -31,8 +28,7 @@ static void on_signal(int sig)
 	}
 	if (committing)
 		return;
-	if (output)
-		ek_outfile_remove(output);
+	outputs_remove();
 	signal(sig, SIG_DFL);
 	raise(sig);
 }
@@ -67,97 +63,57 @@ static void end_by_signal(void)
 	raise(sig);
 }
 
-static ek_status check_source(const char *source, struct ek_err *err)
+/* Build from what @o names into the open outputs. */
+static ek_status build_image(struct mkfs_options *o, enum input_kind kind,
+			     const struct outputs *out,
+			     struct ek_build_stats *stats, struct ek_err *err)
 {
-	struct stat st;
+	int fd = ek_outfile_fd(out->file[OUT_IMAGE]);
+	uint64_t start = now_ns(), read;
+	struct input in;
+	ek_status s;
 
-	if (stat(source, &st) < 0)
-		return ek_fail_sys(err, errno, "%s", source);
-	if (S_ISDIR(st.st_mode))
-		return EK_OK;
-	if (S_ISREG(st.st_mode))
-		return ek_fail(err, EK_UNSUPPORTED,
-			       "%s: not a directory; images and archives as "
-			       "source are not supported by this version",
-			       source);
-	return ek_fail(err, EK_INVALID, "%s: not a directory", source);
-}
-
-/* The absolute path that @image has or will have; NULL: cannot be told. */
-static char *resolve_image(const char *image)
-{
-	char *path = realpath(image, NULL), *dir = NULL, *real;
-	const char *slash = strrchr(image, '/');
-
-	if (path)
-		return path;
-	if (slash == image)
-		return strdup(image);
-	dir = slash ? strndup(image, (size_t)(slash - image)) : strdup(".");
-	real = dir ? realpath(dir, NULL) : NULL;
-	if (real &&
-	    asprintf(&path, "%s/%s", real, slash ? slash + 1 : image) < 0)
-		path = NULL;
-	free(real);
-	free(dir);
-	return path;
-}
-
-/*
- * An old image inside the source is no part of the tree, or a second run with
- * the same arguments would give another image.
- */
-static ek_status leave_out_image(struct mkfs_options *o, struct ek_err *err)
-{
-	char *image = resolve_image(o->image);
-	char *source = realpath(o->source, NULL);
-	ek_status s = EK_OK;
-
-	if (image && source) {
-		size_t n = strcmp(source, "/") ? strlen(source) : 0;
-
-		if (strncmp(image, source, n) == 0 && image[n] == '/')
-			s = mkfs_exclude(o, image + n + 1, err);
-	}
-	free(image);
-	free(source);
+	if (kind == INPUT_DIRECTORY)
+		return ek_build_directory(o->sources[0], &o->walk, &o->build,
+					  fd, o->image, stats, err);
+	CLI_TRY(input_open(&in, kind, o, out, err));
+	read = now_ns();
+	s = ek_build_layer(in.layer, &o->build, fd, o->image, stats, err);
+	stats->ns_walk = read - start;
+	input_close(&in);
 	return s;
 }
 
 static ek_status build(struct mkfs_options *o, struct ek_build_stats *stats,
 		       uint64_t *finish_ns, struct ek_err *err)
 {
-	const struct ek_outfile_options how = {
-		.size = sizeof(how),
-		.no_sync = o->no_sync,
-	};
 	struct progress progress = {0};
-	struct ek_outfile *out;
+	enum input_kind kind;
+	struct outputs out;
 	uint64_t start;
 	ek_status s;
 
-	CLI_TRY(check_source(o->source, err));
-	CLI_TRY(leave_out_image(o, err));
-	CLI_TRY(ek_outfile_open(o->image, &how, &out, err));
-	output = out;
+	CLI_TRY(input_kind(o, &kind, err));
+	mkfs_warn_unused(o, kind == INPUT_DIRECTORY);
+	CLI_TRY(outputs_open(&out, o, err));
 	o->build.cancel = &caught;
+	if (o->blob)
+		o->build.blob_fd = ek_outfile_fd(out.file[OUT_BLOB]);
 	if (progress_wanted(o)) {
 		o->build.progress = progress_step;
 		o->build.progress_arg = &progress;
 	}
-	s = ek_build_directory(o->source, &o->walk, &o->build,
-			       ek_outfile_fd(out), o->image, stats, err);
+	s = build_image(o, kind, &out, stats, err);
 	progress_end(&progress);
 	if (s == EK_OK && caught)
 		s = ek_fail(err, EK_CANCELLED, "cancelled");
-	committing = s == EK_OK;
-	output = NULL;
 	if (s != EK_OK) {
-		ek_outfile_abort(out);
+		outputs_abort(&out);
 		return s;
 	}
+	committing = 1;
 	start = now_ns();
-	s = ek_outfile_commit(out, err);
+	s = outputs_commit(&out, err);
 	committing = 0;
 	*finish_ns = now_ns() - start;
 	return s;

@@ -24,8 +24,6 @@ static const char *const later_words[] = {
 	"all-fragments",
 	"dedupe",
 	"fragdedupe",
-	"force-inode-blockmap",
-	"force-chunk-indexes",
 	"xattr-name-filter",
 	"plain-xattr-prefixes",
 	"48bit",
@@ -127,6 +125,12 @@ static ek_status set_word(struct mkfs_options *o, const char *word, size_t n,
 		o->build.inode_form = on ? EK_FORM_COMPACT : EK_FORM_AUTO;
 	} else if (is_word(word, n, "force-inode-extended")) {
 		o->build.inode_form = on ? EK_FORM_EXTENDED : EK_FORM_AUTO;
+	} else if (is_word(word, n, "force-inode-blockmap")) {
+		o->build.chunk_form = on ? EK_CHUNK_BLOCKMAP : EK_CHUNK_AUTO;
+	} else if (is_word(word, n, "force-chunk-indexes")) {
+		o->build.chunk_form = on ? EK_CHUNK_INDEXES : EK_CHUNK_AUTO;
+	} else if (!on && is_word(word, n, "dedupe")) {
+		o->build.keep_equal_chunks = true;
 	} else if (!among(word, name_len, later_words)) {
 		return ek_fail(err, EK_INVALID, "no choice '%.*s'", (int)n,
 			       word);
@@ -398,6 +402,15 @@ static ek_status handle(void *ctx, const struct cli_option *option,
 	case OPT_WORKERS:
 	case OPT_DEBUG:
 		return set_number(o, option->id, value, err);
+	case OPT_TAR:
+	case OPT_RAW:
+	case OPT_AUFS:
+	case OPT_STRIP:
+	case OPT_SORT:
+	case OPT_CLEAN:
+	case OPT_CHUNK_SIZE:
+	case OPT_BLOB:
+		return mkfs_source_option(o, option->id, value, err);
 	default:
 		set_flag(o, option->id);
 		return EK_OK;
@@ -468,18 +481,8 @@ int mkfs_parse(struct mkfs_options *o, int argc, char **argv)
 	status = cli_parse(&mkfs_program, argc, argv, handle, o, &first);
 	if (status != CLI_GO_ON)
 		return status;
-	if (argc - first < 1)
-		return cli_usage(&mkfs_program, "IMAGE is missing");
-	if (argc - first < 2)
-		return cli_usage(&mkfs_program, "SOURCE is missing");
-	if (argc - first > 2)
-		return cli_usage(&mkfs_program,
-				 "%s: several sources are not supported by "
-				 "this version",
-				 argv[first + 2]);
-	o->image = argv[first];
-	o->source = argv[first + 1];
-	return finish(o);
+	status = mkfs_finish_sources(o, argc - first, argv + first);
+	return status == CLI_GO_ON ? finish(o) : status;
 }
 
 void mkfs_options_free(struct mkfs_options *o)

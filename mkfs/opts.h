@@ -10,17 +10,27 @@
 struct mkfs_options {
 	struct ek_build_options build;
 	struct ek_walk_options walk;
-	const char *image, *source;
+	const char *image;
+	/* None: standard input. */
+	char *const *sources;
+	size_t n_sources;
+	const char *blob; /* --blobdev, or NULL */
+	const char *raw;  /* where a decompressed tar is saved, or NULL */
+	enum { TAR_NO, TAR_FULL, TAR_INDEX, TAR_HEADERS } tar;
+	enum { CLEAN_DEFAULT, CLEAN_DATA, CLEAN_NOTHING } clean;
+	bool aufs, strip_overlay;
 	bool quiet, json, no_sync;
 	int level; /* -d */
 
 	/* Storage that build and walk point to. */
 	char codec[32];
+	char label[16];
 	char **paths;	/* owned copies */
 	char **regexes; /* owned copies */
 
 	/* While parsing. */
 	bool have_time, have_max_pcluster;
+	const char *for_tar, *for_overlay; /* last option that needs one */
 	int64_t time;
 	enum { SCOPE_UNSET, SCOPE_ALL, SCOPE_SUPERBLOCK } time_scope;
 };
@@ -34,5 +44,13 @@ void mkfs_options_free(struct mkfs_options *o);
 /* Leave out @path, relative to the source, too. */
 ek_status mkfs_exclude(struct mkfs_options *o, const char *path,
 		       struct ek_err *err);
+
+/* opts-source.c: options that say what the sources are. */
+ek_status mkfs_source_option(struct mkfs_options *o, int id, const char *value,
+			     struct ek_err *err);
+/* What those options and the operands must agree on; as mkfs_parse(). */
+int mkfs_finish_sources(struct mkfs_options *o, int argc, char **argv);
+/* Tell about options that change nothing here; they do no harm. */
+void mkfs_warn_unused(const struct mkfs_options *o, bool directory);
 
 #endif

@@ -125,6 +125,14 @@ static void text(const struct ek_build_stats *s, uint64_t total_ns,
 	       s->bytes_in, s->bytes_out);
 	if (s->bytes_in)
 		printf(" (%.1f%%)", percent(s));
+	if (s->blob_bytes)
+		printf(", %" PRIu64 " on a device", s->blob_bytes);
+	if (s->copied_files)
+		printf("\nCopied into the index: %" PRIu64 " files, %" PRIu64
+		       " bytes",
+		       s->copied_files, s->copied_bytes);
+	if (s->devices)
+		printf("\nDevices that it needs when mounted: %u", s->devices);
 	printf("\nTime: %.2f s (walk %.2f, data %.2f, metadata %.2f, "
 	       "flush %.2f)\n",
 	       seconds(total_ns), seconds(s->ns_walk), seconds(s->ns_data),
@@ -152,6 +160,10 @@ static void json_counts(struct cli_json *j, const struct ek_build_stats *s)
 		cli_json_null(j, "ratio");
 	cli_json_unsigned(j, "codec_bytes_in", s->codec_bytes_in);
 	cli_json_unsigned(j, "deduplicated_bytes", s->deduplicated_bytes);
+	cli_json_unsigned(j, "devices", s->devices);
+	cli_json_unsigned(j, "blob_bytes", s->blob_bytes);
+	cli_json_unsigned(j, "copied_files", s->copied_files);
+	cli_json_unsigned(j, "copied_bytes", s->copied_bytes);
 	cli_json_text(j, "oldest_kernel", s->oldest_kernel);
 }
 
@@ -171,7 +183,14 @@ static void json(const struct mkfs_options *o, const struct ek_build_stats *s,
 		cli_json_text(&j, name, version);
 	cli_json_close(&j);
 	cli_json_text(&j, "image", o->image);
-	cli_json_text(&j, "source", o->source);
+	if (o->n_sources)
+		cli_json_text(&j, "source", o->sources[0]);
+	else
+		cli_json_null(&j, "source");
+	cli_json_open(&j, "sources", '[');
+	for (size_t i = 0; i < o->n_sources; i++)
+		cli_json_text(&j, NULL, o->sources[i]);
+	cli_json_close(&j);
 	if (o->build.codec)
 		cli_json_text(&j, "codec", o->build.codec);
 	else

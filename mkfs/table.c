@@ -22,7 +22,8 @@ static const struct cli_option options[] = {
 	 "further choices; ^ before a word takes it back. noinline_data: "
 	 "never keep ends of files next to inodes. force-inode-compact, "
 	 "force-inode-extended: inodes of 32 or of 64 bytes only. nosbcrc: no "
-	 "checksum of the superblock. Adds up",
+	 "checksum of the superblock. force-inode-blockmap, "
+	 "force-chunk-indexes: 4 or 8 bytes a chunk. Adds up",
 	 "none", NULL, 0},
 	{OPT_XATTR, NULL, 'x', CLI_REQUIRED, "NUMBER",
 	 "keep an extended attribute once for all when more than NUMBER "
@@ -68,6 +69,46 @@ static const struct cli_option options[] = {
 	 "nothing", NULL, 0},
 	{OPT_HARD_DEREFERENCE, "hard-dereference", 0, CLI_NONE, NULL,
 	 "each hard link becomes a file of its own", NULL, NULL, 0},
+	{OPT_TAR, "tar", 0, CLI_OPTIONAL, "f|i|headerball",
+	 "SOURCE, or standard input, is a tar archive, plain or compressed "
+	 "with gzip, xz, lzma or zstd. --tar=f, as --tar alone, makes an image "
+	 "with all data. --tar=i makes an index: blocks of 512 bytes (Linux "
+	 "6.4), data stays in the tar, which becomes device 1. "
+	 "--tar=headerball takes a stream of headers without data; files are "
+	 "holes",
+	 NULL, "Archives and images", 0},
+	{OPT_RAW, "ungzip", 0, CLI_OPTIONAL, "FILE",
+	 "the tar is compressed, which is seen without this option; save it as "
+	 "it was before to FILE",
+	 NULL, NULL, 0},
+	{OPT_RAW, "gzip", 0, CLI_OPTIONAL, "FILE", "the same as --ungzip", NULL,
+	 NULL, 0},
+	{OPT_RAW, "unxz", 0, CLI_OPTIONAL, "FILE", "the same as --ungzip", NULL,
+	 NULL, 0},
+	{OPT_RAW, "unlzma", 0, CLI_OPTIONAL, "FILE", "the same as --ungzip",
+	 NULL, NULL, 0},
+	{OPT_AUFS, "aufs", 0, CLI_NONE, NULL,
+	 "turn whiteouts of the tar that are named .wh.NAME, as layers of "
+	 "containers have them, into those of overlayfs",
+	 NULL, NULL, 0},
+	{OPT_STRIP, "ovlfs-strip", 0, CLI_OPTIONAL, "0|1",
+	 "leave out whiteouts and overlayfs's attributes; 0 takes it back",
+	 NULL, NULL, 0},
+	{OPT_SORT, "sort", 0, CLI_REQUIRED, "path|none",
+	 "accepted: data is always in the order of paths", NULL, NULL, 0},
+	{OPT_CLEAN, "clean", 0, CLI_OPTIONAL, "data|0",
+	 "what becomes of the data of files: data copies it into the image; 0 "
+	 "leaves it out, files are holes",
+	 "of images it stays where it is, else it is copied", NULL, 0},
+	{OPT_CHUNK_SIZE, "chunksize", 0, CLI_REQUIRED, "SIZE",
+	 "cut files larger than a block in chunks of SIZE bytes, a power of "
+	 "two, not less than a block; store equal ones once (-E^dedupe: each), "
+	 "leave out those of zeros. Needs Linux 5.15; not with -z",
+	 "files are not cut", "Chunks", 0},
+	{OPT_BLOB, "blobdev", 0, CLI_REQUIRED, "FILE",
+	 "with --chunksize: chunks go to FILE, which is to be given when the "
+	 "image is mounted (device=FILE)",
+	 "into the image", NULL, 0},
 	{OPT_WORKERS, "workers", 0, CLI_REQUIRED, "NUMBER",
 	 "threads; the bytes of the image do not depend on it",
 	 "the CPUs that the process may use", "Running", 0},
@@ -105,18 +146,7 @@ static const struct cli_option options[] = {
 	REFUSED("xattr-prefix", 0, CLI_REQUIRED),
 	REFUSED("xattr-inode-digest", 0, CLI_OPTIONAL),
 	REFUSED("root-xattr-isize", 0, CLI_REQUIRED),
-	REFUSED("chunksize", 0, CLI_REQUIRED),
-	REFUSED("blobdev", 0, CLI_REQUIRED),
-	REFUSED("tar", 0, CLI_OPTIONAL),
-	REFUSED("ungzip", 0, CLI_OPTIONAL),
-	REFUSED("gzip", 0, CLI_OPTIONAL),
-	REFUSED("unxz", 0, CLI_OPTIONAL),
-	REFUSED("unlzma", 0, CLI_OPTIONAL),
 	REFUSED("gzinfo", 0, CLI_OPTIONAL),
-	REFUSED("aufs", 0, CLI_NONE),
-	REFUSED("ovlfs-strip", 0, CLI_OPTIONAL),
-	REFUSED("sort", 0, CLI_REQUIRED),
-	REFUSED("clean", 0, CLI_OPTIONAL),
 	REFUSED("incremental", 0, CLI_OPTIONAL),
 	REFUSED("vmdk-desc", 0, CLI_REQUIRED),
 	REFUSED("s3", 0, CLI_REQUIRED),
@@ -138,6 +168,18 @@ static const struct cli_section sections[] = {
 	 "The same tree, options and versions of codecs give the same bytes. "
 	 "Holes are decided\nby content. Without -T and SOURCE_DATE_EPOCH "
 	 "the build time is the newest time in the\ntree."},
+	{"DEVICES",
+	 "An image may need other files when it is mounted, one device= option "
+	 "for each, in\norder: of --tar=i the tar, of --blobdev its file, of "
+	 "merged layers what each of them\nneeds or, when that is nothing, "
+	 "the layer itself. Instead, they may be appended to\nthe image in "
+	 "that order, each padded to whole blocks.\n\n"
+	 "What blocks cannot address is copied into an index: odd sparse "
+	 "members, data of layers\nthat is compressed or beside inodes "
+	 "(-Enoinline_data avoids it). It is counted.\n\n"
+	 "The data of a stream that is needed later is kept in a file without "
+	 "a name beside\nIMAGE. The label of a tar becomes that of the image "
+	 "unless -L is given."},
 	{"JSON",
 	 "With --json the object has the versions of program and codecs, "
 	 "uuid, sizes and\ncounts, and the seconds of each phase. A byte XX "
@@ -169,8 +211,10 @@ static void codec_versions(FILE *out)
 
 const struct cli_program mkfs_program = {
 	.name = "mkfs.erofs",
-	.synopsis = "[OPTIONS] IMAGE SOURCE",
-	.purpose = "make an EROFS image of a directory",
+	.synopsis = "[OPTIONS] IMAGE DIRECTORY\n"
+		    "[OPTIONS] --tar[=f|i|headerball] IMAGE [TAR]\n"
+		    "[OPTIONS] IMAGE LAYER...",
+	.purpose = "make an EROFS image of a directory, a tar or images",
 	.description =
 		"Makes the read-only file system IMAGE of the directory "
 		"SOURCE, "
@@ -179,7 +223,12 @@ const struct cli_program mkfs_program = {
 		"mounted "
 		"inside SOURCE are included. A file that cannot be read or "
 		"that "
-		"changes\nmeanwhile is an error.",
+		"changes\nmeanwhile is an error.\n\n"
+		"With --tar the source is an archive (V7, ustar, GNU, PAX, "
+		"sparse members). With images\nas sources IMAGE shows them "
+		"merged as overlayfs would, the bottom one first; their data "
+		"stays\nin them, or on the devices that they name, unless "
+		"--clean says otherwise.",
 	.options = options,
 	.n_options = sizeof(options) / sizeof(options[0]),
 	.sections = sections,
