@@ -16,6 +16,8 @@ from lib import defects, fsckrun
 
 TSV = os.path.join(os.path.dirname(os.path.dirname(__file__)), "data",
                    "fsck.tsv")
+DOCS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__)))), "docs", "fsck.md")
 KERNEL = "6.18"
 
 
@@ -89,6 +91,9 @@ def test_every_code_has_an_image(fsck):
     for line in LINES:
         met |= set(line[2].split(",")) | set(line[4].split(","))
     assert codes - met == {"IMAGE-READ", "DEVICE-COUNT"}
+    with open(DOCS, encoding="utf-8") as text:
+        told = set(re.findall(r"^\| ([A-Z]+-[A-Z]+) \|", text.read(), re.M))
+    assert codes <= told
 
 
 def test_a_missing_device_is_unchecked(fsck, fixtures_dir):
