@@ -18,10 +18,11 @@
 /* A codec may end a shortened extent elsewhere than asked; then try again. */
 #define SHORTEN_TRIES 3
 
-static void add_piece(struct ek_compress *c, uint32_t len, uint32_t blocks)
+static void add_piece(struct ek_compress *c, uint32_t len, uint32_t blocks,
+		      uint32_t size)
 {
 	EK_BUG_ON(c->n_pieces >= c->cap_pieces);
-	c->pieces[c->n_pieces++] = ek_piece_make(len, blocks);
+	c->pieces[c->n_pieces++] = ek_piece_coded_make(len, blocks, size);
 	c->used += (size_t)blocks * c->bs;
 }
 
@@ -36,7 +37,7 @@ static size_t store(struct ek_compress *c, const uint8_t *in, size_t n,
 
 		memcpy(c->out + c->used, in + done, k);
 		memset(c->out + c->used + k, 0, c->bs - k);
-		add_piece(c, (uint32_t)k, 1);
+		add_piece(c, (uint32_t)k, 1, 0);
 		done += k;
 	}
 	return done;
@@ -53,7 +54,9 @@ static void emit(struct ek_compress *c, size_t len, size_t csize)
 		memmove(at + gap, at, csize);
 		memset(at, 0, gap);
 	}
-	add_piece(c, (uint32_t)len, blocks);
+	add_piece(c, (uint32_t)len, blocks, (uint32_t)csize);
+	c->last_len = len;
+	c->last_size = csize;
 	c->coded = true;
 	c->fails = 0;
 }
@@ -92,9 +95,12 @@ static size_t too_long(size_t end, size_t csize, bool last, uint32_t bs)
 static ek_status encode(struct ek_compress *c, const uint8_t *in, size_t *len,
 			size_t *csize, struct ek_err *err)
 {
+	uint64_t before = ek_encoder_fed(c->enc);
+
+	ek_encoder_hint(c->enc, c->last_len, c->last_size);
 	EK_TRY(ek_encode_fill(c->enc, in, len, c->out + c->used,
 			      (size_t)c->max_blocks * c->bs, csize, err));
-	c->bytes_in += *len;
+	c->bytes_in += ek_encoder_fed(c->enc) - before;
 	return EK_OK;
 }
 
@@ -131,10 +137,10 @@ static size_t fail(struct ek_compress *c, const uint8_t *in, size_t n)
 {
 	size_t asked = ek_max(1, c->max_blocks / 4), blocks = asked, len;
 
+	c->last_len = c->last_size = 0;
 	c->fails++;
 	if (c->fails > FAILS_PATIENT)
-		blocks = ek_max(asked,
-				ek_min(c->fails - FAILS_PATIENT, SKIP_MAX));
+		blocks = asked * ek_min(c->fails - FAILS_PATIENT, SKIP_MAX);
 	len = store(c, in, n, blocks);
 	c->unasked = (uint32_t)(len / c->bs > asked ? len / c->bs - asked : 0);
 	return len;
@@ -159,6 +165,9 @@ void ek_compress_begin(struct ek_compress *c)
 	c->done = 0;
 	c->fails = 0;
 	c->unasked = 0;
+	c->last_len = c->last_size = 0;
+	if (!c->max_len || c->max_len > EK_EXTENT_FEED)
+		c->max_len = EK_EXTENT_FEED;
 	c->coded = false;
 	c->full = false;
 }
@@ -170,7 +179,7 @@ void ek_compress_begin(struct ek_compress *c)
 static ek_status step(struct ek_compress *c, const uint8_t *in, size_t n,
 		      bool last, size_t *pos, struct ek_err *err)
 {
-	size_t left = n - *pos, len = ek_min(left, EK_EXTENT_FEED), csize = 0;
+	size_t left = n - *pos, len = ek_min(left, c->max_len), csize = 0;
 
 	if (left > c->bs) {
 		EK_TRY(encode(c, in + *pos, &len, &csize, err));
