@@ -46,15 +46,43 @@ enum ek_chunk_form {
 	EK_CHUNK_INDEXES,  /**< 8 bytes a chunk */
 };
 
+/** An algorithm with its parameters. */
+struct ek_build_codec {
+	const char *name; /**< "lz4", "lz4hc", "lzma", "deflate", ... */
+	/** EK_LEVEL_DEFAULT: the codec's; so are the three of lzma. */
+	int32_t level, lc, lp, pb;
+	uint32_t dict_size; /**< bytes; 0: what suits the pclusters */
+};
+
+/** How to compress the files whose path matches. */
+struct ek_build_hint {
+	const char *regex;     /**< extended; anywhere in the path */
+	uint32_t max_pcluster; /**< bytes; 0: not at all */
+	uint32_t codec;	       /**< of ek_build_options.codecs */
+};
+
 /** Set size to sizeof(struct ek_build_options), zero the rest: defaults. */
 struct ek_build_options {
 	size_t size;
 	/** Bytes, power of two, 512 to 4096; 0: 4096. */
 	uint32_t block_size;
-	/** Name of an encoder ("lz4", "lz4hc"); NULL: no compression. */
+	/** Name of an encoder (ek_build_codec()); NULL: no compression. */
 	const char *codec;
 	/** Level, or INT32_MIN (EK_LEVEL_DEFAULT) for the codec's default. */
 	int32_t level;
+	/**
+	 * With n_codecs > 0 (8 at most): instead of codec and level; the
+	 * first is for all files that no hint says another for.
+	 */
+	const struct ek_build_codec *codecs;
+	uint32_t n_codecs;
+	/** The first that matches a path from the root, "a/b", holds. */
+	const struct ek_build_hint *hints;
+	uint32_t n_hints;
+	/** Longest extent in bytes, a multiple of block_size; 0: 4 MiB. */
+	uint32_t max_extent;
+	/** 8 bytes of index a block instead of 2 or 4. */
+	bool full_indexes;
 	/** Largest pcluster in bytes, multiple of block_size; 0: one block. */
 	uint32_t max_pcluster;
 	enum ek_uuid_mode uuid_mode;

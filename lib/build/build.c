@@ -16,9 +16,7 @@ static void cleanup(struct ek_build *b)
 		free(b->jobs[i].sums);
 	}
 	free(b->jobs);
-	for (unsigned i = 0; b->encs && i < b->workers; i++)
-		ek_build_encoder_free(b->encs[i]);
-	free(b->encs);
+	ek_codecs_close(b);
 	for (unsigned i = 0; b->shas && i < b->workers; i++)
 		ek_sha_free(b->shas[i]);
 	free(b->shas);
@@ -45,7 +43,7 @@ static void set_sizes(struct ek_build *b)
 {
 	size_t keep = ek_compress_keep(b->bs, b->max_blocks);
 
-	b->segment = b->encs ? EK_CODED_SEGMENT : EK_SEGMENT;
+	b->segment = b->n_codecs ? EK_CODED_SEGMENT : EK_SEGMENT;
 	/* A batch, or a window that is worth moving its rest. */
 	b->in_cap = (size_t)ek_max(EK_SEGMENT, keep + (3u << 20));
 	/* The committer needs all of a segment for the digest of its file. */
@@ -85,18 +83,6 @@ static ek_status make_jobs(struct ek_build *b, struct ek_err *err)
 	return ek_pool_new(b->workers, b->n_jobs, &b->pool, err);
 }
 
-static ek_status make_encoders(struct ek_build *b, struct ek_err *err)
-{
-	if (!b->opt.codec)
-		return EK_OK;
-	b->encs = calloc(b->workers, sizeof(struct ek_encoder *));
-	if (!b->encs)
-		return ek_fail(err, EK_NOMEM, "no memory for encoders");
-	for (unsigned i = 0; i < b->workers; i++)
-		EK_TRY(ek_build_encoder(&b->opt, &b->encs[i], err));
-	return EK_OK;
-}
-
 static ek_status make_chunks(struct ek_build *b, struct ek_err *err)
 {
 	if (!b->opt.chunk_size)
@@ -131,11 +117,12 @@ static ek_status prepare(struct ek_build *b,
 		  b->tree->inodes[0] != b->tree->root->inode);
 	b->bs = b->opt.block_size;
 	b->blkszbits = (uint8_t)__builtin_ctz(b->bs);
-	b->max_blocks = b->opt.max_pcluster / b->bs;
 	b->workers = b->opt.workers ? b->opt.workers : ek_cpus();
+	EK_TRY(ek_codecs_load(b, err));
 	b->sb.blkszbits = b->blkszbits;
-	/* The superblock and the configuration of one codec. */
-	b->head_blocks = ek_div_up(EK_SB_OFFSET + EK_SB_SIZE_MIN + 16, b->bs);
+	/* The superblock and the configurations of codecs. */
+	b->head_blocks = ek_div_up(
+		EK_SB_OFFSET + EK_SB_SIZE_MIN + EK_CFGS_ENCODED_MAX, b->bs);
 	if (b->opt.blob)
 		EK_TRY(ek_sink_from_fd(b->opt.blob_fd, ek_build_blob_name(b), 0,
 				       &b->blob, err));
@@ -153,7 +140,7 @@ static ek_status prepare(struct ek_build *b,
 	EK_TRY(ek_pend_new(&b->pend, err));
 	EK_TRY(ek_build_plan(b, err));
 	EK_TRY(make_digests(b, err));
-	EK_TRY(make_encoders(b, err));
+	EK_TRY(ek_codecs_open(b, err));
 	EK_TRY(make_chunks(b, err));
 	return make_jobs(b, err);
 }

@@ -250,9 +250,10 @@ static ek_status commit_segment(struct ek_build *b, struct ek_build_job *job,
 		l->pieces.n = l->chunks.n = 0;
 	}
 	if (b->digests)
-		EK_TRY(ek_sha_add(l->sha, b->encs ? job->in : job->out,
+		EK_TRY(ek_sha_add(l->sha,
+				  ek_plan_codes(f->inode) ? job->in : job->out,
 				  job->len, err));
-	if (b->encs)
+	if (ek_plan_codes(f->inode))
 		EK_TRY(commit_coded(b, job, f, err));
 	else if (b->opt.chunk_size)
 		EK_TRY(commit_summed(b, job, f, err));

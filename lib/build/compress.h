@@ -13,27 +13,43 @@
 struct ek_encoder;
 
 /*
- * One extent: how many bytes it covers and how many blocks it takes. A coded
- * extent is always longer than its blocks and a stored one never is, so the
- * kind needs no bit of its own.
+ * One extent: how many bytes it covers, how many blocks it takes and, when it
+ * is coded, how long its stream is. A coded extent is always longer than its
+ * blocks and a stored one never is, so the kind needs no bit of its own.
  */
-typedef uint32_t ek_piece;
+typedef uint64_t ek_piece;
 
-#define EK_PIECE_LEN_BITS 23u /* 4 MiB and 256 blocks fit */
+#define EK_PIECE_BLOCKS_SHIFT 32u
+#define EK_PIECE_BLOCKS_MAX   2047u /* what indexes can say (6.3) */
+#define EK_PIECE_SIZE_SHIFT   43u
+
+/* A stored extent, or a coded one whose stream is @size bytes, 1 MiB at most */
+static inline ek_piece ek_piece_coded_make(uint32_t len, uint32_t blocks,
+					   uint32_t size)
+{
+	return len | (uint64_t)blocks << EK_PIECE_BLOCKS_SHIFT |
+	       (uint64_t)size << EK_PIECE_SIZE_SHIFT;
+}
 
 static inline ek_piece ek_piece_make(uint32_t len, uint32_t blocks)
 {
-	return len | (blocks - 1) << EK_PIECE_LEN_BITS;
+	return ek_piece_coded_make(len, blocks, 0);
 }
 
 static inline uint32_t ek_piece_len(ek_piece p)
 {
-	return p & ((UINT32_C(1) << EK_PIECE_LEN_BITS) - 1);
+	return (uint32_t)p;
 }
 
 static inline uint32_t ek_piece_blocks(ek_piece p)
 {
-	return (p >> EK_PIECE_LEN_BITS) + 1;
+	return (uint32_t)(p >> EK_PIECE_BLOCKS_SHIFT) & EK_PIECE_BLOCKS_MAX;
+}
+
+/* Bytes of the stream; 0: stored. */
+static inline uint32_t ek_piece_size(ek_piece p)
+{
+	return (uint32_t)(p >> EK_PIECE_SIZE_SHIFT);
 }
 
 static inline bool ek_piece_coded(ek_piece p, uint32_t bs)
@@ -45,6 +61,7 @@ struct ek_compress {
 	struct ek_encoder *enc;
 	uint32_t bs;
 	uint32_t max_blocks; /* of one pcluster */
+	size_t max_len;	     /* of one extent; at most EK_EXTENT_FEED */
 	/* Keep the room that LZ4 needs to be decoded in place. */
 	bool lz4_margin;
 
@@ -56,13 +73,15 @@ struct ek_compress {
 	/* Results, added to. */
 	size_t used; /* bytes of out, whole blocks */
 	size_t n_pieces;
-	uint64_t bytes_in; /* that the codec has taken */
+	uint64_t bytes_in; /* that the codec has read, again and again */
 	bool coded;	   /* some extent of this run is coded */
 	bool full;	   /* this run has reached its limit */
 
 	/* Of the run: where it began, what it has taken, stored in a row. */
 	size_t start, done;
 	uint32_t fails;
+	/* The extent before, for the codec to guess from; 0: none. */
+	size_t last_len, last_size;
 	/* Blocks that were stored last without asking the codec. */
 	uint32_t unasked;
 };

@@ -21,8 +21,9 @@
 
 static uint64_t table_offset(void)
 {
-	/* Room for the configuration of any one codec before it. */
-	return ek_round_up(EK_SB_OFFSET + EK_SB_SIZE_MIN + 16, EK_DEVSLOT_SIZE);
+	/* Room for the configurations of codecs before it. */
+	return ek_round_up(EK_SB_OFFSET + EK_SB_SIZE_MIN + EK_CFGS_ENCODED_MAX,
+			   EK_DEVSLOT_SIZE);
 }
 
 static ek_status check_source(const struct ek_build *b, struct ek_err *err)

@@ -25,6 +25,7 @@
 
 #include "base/buf.h"
 #include "base/vec.h"
+#include "codec/codec.h"
 #include "format/cfgs.h"
 #include "format/inode.h"
 #include "format/sb.h"
@@ -70,10 +71,12 @@ struct ek_build;
 
 /* inode->plan */
 struct ek_plan {
-	uint32_t slot;	/* NID: place in the zone in units of 32 bytes */
-	uint32_t xsize; /* bytes of the attribute region */
-	uint64_t size;	/* directories: i_size */
-	uint32_t blk;	/* directories, symlinks: first whole block in zone */
+	uint16_t max_blocks; /* of a pcluster; 0: not to be compressed */
+	uint8_t codec;	     /* of b->codecs */
+	uint32_t slot;	     /* NID: place in the zone in units of 32 bytes */
+	uint32_t xsize;	     /* bytes of the attribute region */
+	uint64_t size;	     /* directories: i_size */
+	uint32_t blk; /* directories, symlinks: first whole block in zone */
 	bool extended;
 	bool tail;    /* the end of the data is inline */
 	bool indexed; /* the data is on a device and stays there */
@@ -159,9 +162,13 @@ struct ek_build {
 	/* Set by prepare. */
 	uint32_t bs;
 	uint8_t blkszbits;
-	uint32_t max_blocks;
+	uint32_t max_blocks; /* of any pcluster */
 	unsigned workers;
-	struct ek_encoder **encs; /* one a worker */
+	struct ek_codec_choice codecs[EK_CODECS_MAX];
+	unsigned n_codecs;
+	struct ek_encoder **encs; /* of each worker one for each codec */
+	void *hints;		  /* regex_t of each hint */
+	uint32_t n_hints;
 	struct ek_plan *plans;
 	struct ek_shares shares;
 	uint8_t *head;	 /* all head blocks, encoded */
@@ -195,10 +202,26 @@ struct ek_build {
 	struct ek_zpiece *zpieces;
 	size_t cap_zpieces;
 	uint64_t zone_blk; /* first block of the zone, when it is known */
-	uint32_t max_coded_blocks;
-	uint32_t uses; /* EK_USE_* */
+	uint32_t uses;	   /* EK_USE_* */
 	struct ek_cfgs cfgs;
 };
+
+/* Whether the data of @inode are to be compressed. */
+static inline bool ek_plan_codes(const struct ek_tree_inode *inode)
+{
+	return ((const struct ek_plan *)inode->plan)->max_blocks > 0;
+}
+
+/* codecs.c */
+ek_status ek_codecs_load(struct ek_build *b, struct ek_err *err);
+ek_status ek_codecs_open(struct ek_build *b, struct ek_err *err);
+void ek_codecs_close(struct ek_build *b);
+/* How to compress @inode. */
+ek_status ek_codecs_plan(const struct ek_build *b,
+			 const struct ek_tree_inode *inode,
+			 struct ek_plan *plan, struct ek_err *err);
+/* Some file uses @codec, with pclusters of @most blocks. */
+void ek_codecs_announce(struct ek_build *b, unsigned int codec, uint32_t most);
 
 /* Fail with the path of @inode before the words. */
 ek_status ek_build_fail(const struct ek_tree_inode *inode, struct ek_err *err,

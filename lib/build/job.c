@@ -101,16 +101,19 @@ static void copy_plain(struct ek_build *b, struct ek_build_job *job,
 	f->blocks = (uint32_t)ek_div_up(size - tail, b->bs);
 }
 
-static void begin(struct ek_build_job *job, unsigned worker,
-		  struct ek_compress *c)
+static void begin(struct ek_build_job *job, const struct ek_job_file *f,
+		  unsigned worker, struct ek_compress *c)
 {
 	struct ek_build *b = job->b;
+	const struct ek_plan *plan = f->inode->plan;
+	const struct ek_codec_info *info = b->codecs[plan->codec].info;
 
 	*c = (struct ek_compress){
-		.enc = b->encs[worker],
+		.enc = b->encs[worker * b->n_codecs + plan->codec],
 		.bs = b->bs,
-		.max_blocks = b->max_blocks,
-		.lz4_margin = ek_build_algorithm(&b->opt) == 0,
+		.max_blocks = plan->max_blocks,
+		.max_len = b->opt.max_extent,
+		.lz4_margin = info->algorithm == EK_CODEC_LZ4,
 		.out = job->out,
 		.out_cap = b->out_cap,
 		.pieces = job->pieces,
@@ -135,7 +138,7 @@ static void accept(struct ek_build_job *job, struct ek_job_file *f,
 
 /*
  * Bytes that the data of a file must stay below to be worth its indexes,
- * which take at most 4 bytes a block and the map header.
+ * which take at most 4 bytes a block, or 8 when full, and the map header.
  */
 static size_t worth(const struct ek_build *b, const struct ek_tree_inode *inode)
 {
@@ -144,7 +147,8 @@ static size_t worth(const struct ek_build *b, const struct ek_tree_inode *inode)
 	plain = (size_t)ek_round_up(size, b->bs);
 	if (ek_build_tail_ok(b, inode, size % b->bs))
 		plain = size;
-	index = (size_t)ek_div_up(size, b->bs) * 4 + 16;
+	index = (size_t)ek_div_up(size, b->bs) * (b->opt.full_indexes ? 8 : 4) +
+		(b->opt.full_indexes ? 24 : 16);
 	return plain > index ? plain - index : 0;
 }
 
@@ -159,7 +163,7 @@ static ek_status coded_file(struct ek_build *b, struct ek_build_job *job,
 	EK_TRY(read_file(b, f->inode, 0, at, size, err));
 	EK_TRY(digest(b, f, at, size, err));
 	job->in_used += size;
-	begin(job, worker, &c);
+	begin(job, f, worker, &c);
 	EK_TRY(ek_compress_feed(&c, at, size, true, worth(b, f->inode), &taken,
 				err));
 	job->codec_in += c.bytes_in;
@@ -185,7 +189,7 @@ static ek_status run_batch(struct ek_build_job *job, unsigned worker,
 		f = &job->files[job->n_files++];
 		*f = (struct ek_job_file){.inode = inode};
 		job->bytes_in += inode->size;
-		if (b->encs && inode->size > b->bs)
+		if (ek_plan_codes(inode) && inode->size > b->bs)
 			EK_TRY(coded_file(b, job, f, worker, err));
 		else
 			EK_TRY(plain_file(b, job, f, worker, err));
@@ -256,7 +260,7 @@ static ek_status coded_segment(struct ek_build *b, struct ek_build_job *job,
 	struct ek_compress c;
 	ek_status status;
 
-	begin(job, worker, &c);
+	begin(job, f, worker, &c);
 	EK_TRY(b->src->ops->open(b->src, f->inode, &file, err));
 	status = encode_window(job, file, &c, err);
 	job->codec_in += c.bytes_in;
@@ -284,7 +288,7 @@ static ek_status run_segment(struct ek_build_job *job, unsigned worker,
 	job->n_files = 1;
 	*f = (struct ek_job_file){.inode = b->tree->inodes[job->first]};
 	job->bytes_in = job->len;
-	if (b->encs)
+	if (ek_plan_codes(f->inode))
 		return coded_segment(b, job, f, worker, err);
 	return plain_segment(b, job, f, worker, err);
 }

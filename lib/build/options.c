@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "codec/codec.h"
-
 #include <erofskit/build.h>
 
+#include "build/compress.h"
 #include "build/options.h"
 
 #include "base/try.h"
@@ -12,30 +11,73 @@
 
 #define WORKERS_MAX 1024u
 /* The kernel wants no more LZ4 blocks a pcluster, whatever their size. */
-#define PCLUSTER_BLOCKS_MAX 256u
-#define PCLUSTER_BYTES_MAX  (1u << 20)
-#define LABEL_MAX	    15u
+#define LZ4_BLOCKS_MAX	   256u
+#define PCLUSTER_BYTES_MAX (1u << 20)
+#define LABEL_MAX	   15u
+
+static ek_status check_pcluster(const struct ek_build_options *o, uint32_t size,
+				bool lz4, struct ek_err *err)
+{
+	uint32_t most = lz4 ? LZ4_BLOCKS_MAX : EK_PIECE_BLOCKS_MAX;
+
+	if (size % o->block_size)
+		return ek_fail(err, EK_INVALID,
+			       "pcluster size %u is not a multiple of the "
+			       "block size %u",
+			       size, o->block_size);
+	if (size > PCLUSTER_BYTES_MAX || size / o->block_size > most)
+		return ek_fail(err, EK_INVALID,
+			       "pcluster size %u is more than %u blocks of %u "
+			       "bytes",
+			       size,
+			       (unsigned)ek_min(most, PCLUSTER_BYTES_MAX /
+							      o->block_size),
+			       o->block_size);
+	return EK_OK;
+}
 
 static ek_status check_codec(const struct ek_build_options *o,
+			     const struct ek_build_codec *c, bool *lz4,
 			     struct ek_err *err)
 {
-	const struct ek_codec_info *info;
+	struct ek_codec_choice choice;
 
-	if (!o->codec)
-		return EK_OK;
-	info = ek_codec_find(o->codec);
-	if (!info)
+	EK_TRY(ek_codec_choose(c, o->max_pcluster, &choice, err));
+	*lz4 = choice.info->algorithm == EK_CODEC_LZ4;
+	return EK_OK;
+}
+
+static ek_status check_codecs(const struct ek_build_options *o,
+			      struct ek_err *err)
+{
+	const struct ek_build_codec single = {
+		o->codec,	  o->level,	    EK_LEVEL_DEFAULT,
+		EK_LEVEL_DEFAULT, EK_LEVEL_DEFAULT, 0};
+	bool lz4[EK_CODECS_MAX] = {false};
+
+	if (o->n_codecs > EK_CODECS_MAX)
 		return ek_fail(err, EK_INVALID,
-			       "compression \"%s\" is not known", o->codec);
-	if (o->level == EK_LEVEL_DEFAULT)
-		return EK_OK;
-	if (info->min_level > info->max_level)
-		return ek_fail(err, EK_INVALID, "%s takes no level",
-			       info->name);
-	if (o->level < info->min_level || o->level > info->max_level)
+			       "%u algorithms are more than %u", o->n_codecs,
+			       EK_CODECS_MAX);
+	if (o->n_codecs == 0 && o->codec)
+		EK_TRY(check_codec(o, &single, &lz4[0], err));
+	for (uint32_t i = 0; i < o->n_codecs; i++)
+		EK_TRY(check_codec(o, &o->codecs[i], &lz4[i], err));
+	EK_TRY(check_pcluster(o, o->max_pcluster, lz4[0], err));
+	for (uint32_t i = 0; i < o->n_hints; i++) {
+		const struct ek_build_hint *h = &o->hints[i];
+
+		if (h->codec >= ek_max(o->n_codecs, o->codec ? 1 : 0))
+			return ek_fail(err, EK_INVALID,
+				       "hint %u: there is no algorithm %u",
+				       i + 1, h->codec);
+		EK_TRY(check_pcluster(o, h->max_pcluster, lz4[h->codec], err));
+	}
+	if (o->max_extent % o->block_size)
 		return ek_fail(err, EK_INVALID,
-			       "level %d of %s is not %d to %d", o->level,
-			       info->name, info->min_level, info->max_level);
+			       "longest extent %u is not a multiple of the "
+			       "block size %u",
+			       o->max_extent, o->block_size);
 	return EK_OK;
 }
 
@@ -47,18 +89,6 @@ static ek_status check_sizes(const struct ek_build_options *o,
 		return ek_fail(err, EK_INVALID,
 			       "block size %u is not a power of two from 512 "
 			       "to 4096",
-			       o->block_size);
-	if (o->max_pcluster % o->block_size)
-		return ek_fail(err, EK_INVALID,
-			       "pcluster size %u is not a multiple of the "
-			       "block size %u",
-			       o->max_pcluster, o->block_size);
-	if (o->max_pcluster > PCLUSTER_BYTES_MAX ||
-	    o->max_pcluster / o->block_size > PCLUSTER_BLOCKS_MAX)
-		return ek_fail(err, EK_INVALID,
-			       "pcluster size %u is more than %u blocks of %u "
-			       "bytes",
-			       o->max_pcluster, PCLUSTER_BLOCKS_MAX,
 			       o->block_size);
 	return EK_OK;
 }
@@ -133,7 +163,9 @@ ek_status ek_build_options_load(const struct ek_build_options *from,
 	if (to->max_pcluster == 0)
 		to->max_pcluster = to->block_size;
 	EK_TRY(check_sizes(to, err));
-	EK_TRY(check_codec(to, err));
+	if (to->n_codecs)
+		to->codec = to->codecs[0].name;
+	EK_TRY(check_codecs(to, err));
 	EK_TRY(check_chunks(to, err));
 	return check_rest(to, err);
 }
@@ -156,32 +188,4 @@ const char *ek_build_codec(size_t i, const char **name)
 	if (name)
 		*name = list[i].name;
 	return list[i].version();
-}
-
-ek_status ek_build_encoder(const struct ek_build_options *o,
-			   struct ek_encoder **enc, struct ek_err *err)
-{
-	const struct ek_codec_info *info = ek_codec_find(o->codec);
-	struct ek_encoder_params params = {
-		.level = o->level,
-		.max_out = o->max_pcluster,
-	};
-
-	EK_BUG_ON(!info);
-	if (o->level == EK_LEVEL_DEFAULT)
-		params.level = info->default_level;
-	return ek_encoder_new(info, &params, enc, err);
-}
-
-unsigned int ek_build_algorithm(const struct ek_build_options *o)
-{
-	const struct ek_codec_info *info = ek_codec_find(o->codec);
-
-	EK_BUG_ON(!info);
-	return (unsigned int)info->algorithm;
-}
-
-void ek_build_encoder_free(struct ek_encoder *enc)
-{
-	ek_encoder_free(enc);
 }

@@ -6,19 +6,23 @@
 
 #include <erofskit/build.h>
 
-struct ek_encoder;
+#include "codec/codec.h"
+
+#define EK_CODECS_MAX 8u
+
+/* An encoder with parameters that it takes. */
+struct ek_codec_choice {
+	const struct ek_codec_info *info;
+	struct ek_encoder_params params;
+};
 
 /* Copy, check and fill in defaults (but for codec, level and workers). */
 ek_status ek_build_options_load(const struct ek_build_options *from,
 				struct ek_build_options *to,
 				struct ek_err *err);
 
-/* An encoder as @o says; o->codec was checked and is not NULL. */
-ek_status ek_build_encoder(const struct ek_build_options *o,
-			   struct ek_encoder **enc, struct ek_err *err);
-void ek_build_encoder_free(struct ek_encoder *enc);
-
-/* Number of the algorithm on disk. */
-unsigned int ek_build_algorithm(const struct ek_build_options *o);
+/* codecs.c: find and check one; pclusters have @max_out bytes at most. */
+ek_status ek_codec_choose(const struct ek_build_codec *c, uint32_t max_out,
+			  struct ek_codec_choice *to, struct ek_err *err);
 
 #endif

@@ -159,6 +159,7 @@ static ek_status plan_data(struct ek_build *b, struct ek_tree_inode *inode,
 	b->total_bytes += inode->size;
 	if (inode->size == 0)
 		return EK_OK;
+	EK_TRY(ek_codecs_plan(b, inode, plan, err));
 	if (!b->opt.index)
 		return plan_hole(b, inode, &plan->hole, err);
 	EK_TRY(ek_index_plan(b, inode, &plan->indexed, err));

@@ -51,8 +51,6 @@ static void fill_super(struct ek_build *b)
 	/* What no file uses is not announced: a kernel may lack it. */
 	if (sb->incompat & EK_INCOMPAT_COMPR_CFGS) {
 		sb->algs = b->cfgs.algs;
-		b->cfgs.lz4_max_distance = EK_LZ4_DISTANCE_MAX;
-		b->cfgs.lz4_max_pclusterblks = (uint16_t)b->max_coded_blocks;
 	} else if (sb->incompat & EK_INCOMPAT_LZ4_0PADDING) {
 		sb->lz4_max_distance = EK_LZ4_DISTANCE_MAX;
 	}

@@ -2,7 +2,6 @@
 #include "build/internal.h"
 
 #include "base/try.h"
-#include "format/needs.h"
 #include "format/zmap.h"
 
 #include <string.h>
@@ -57,25 +56,15 @@ static void spell(struct ek_build *b, uint64_t start, uint64_t lead,
 	}
 }
 
-static void announce(struct ek_build *b, uint32_t most)
-{
-	b->sb.incompat |= EK_INCOMPAT_LZ4_0PADDING;
-	b->uses |= EK_USE_COMPRESSED;
-	b->cfgs.algs = (uint16_t)(1u << ek_build_algorithm(&b->opt));
-	if (most > 1) {
-		b->sb.incompat |= EK_INCOMPAT_BIG_PCLUSTER;
-		b->uses |= EK_USE_BIG_PCLUSTER;
-	}
-	if (most > b->max_coded_blocks)
-		b->max_coded_blocks = most;
-}
-
 ek_status ek_build_coded(struct ek_build *b, struct ek_tree_inode *inode,
 			 uint64_t start, uint64_t blocks, uint64_t lead,
 			 const ek_piece *pieces, size_t n, struct ek_err *err)
 {
+	uint8_t layout =
+		b->opt.full_indexes ? EK_LAYOUT_ZFULL : EK_LAYOUT_ZCOMPACT;
+	unsigned int codec = ek_plan_of(inode)->codec;
 	struct ek_zhead head = {
-		.advise = EK_ZADV_COMPACT_2B,
+		.advise = b->opt.full_indexes ? 0 : EK_ZADV_COMPACT_2B,
 		.lclusterbits = b->blkszbits,
 	};
 	struct ek_zgeom geom;
@@ -85,23 +74,23 @@ ek_status ek_build_coded(struct ek_build *b, struct ek_tree_inode *inode,
 
 	EK_TRY(room(b, lead + n, err));
 	spell(b, start, lead, pieces, n, &most);
-	announce(b, most);
+	ek_codecs_announce(b, codec, most);
 	if (most > 1)
 		head.advise |= EK_ZADV_BIG1 | EK_ZADV_BIG2;
-	head.alg[0] = (uint8_t)ek_build_algorithm(&b->opt);
+	head.alg[0] = (uint8_t)b->codecs[codec].info->algorithm;
 	ek_build_inode_fill(b, inode, &in);
-	in.layout = EK_LAYOUT_ZCOMPACT;
+	in.layout = layout;
 	in.cblocks = blocks;
 	EK_TRY(ek_build_inode_head(b, inode, &in, err));
 	/* Inodes are 32-aligned: geometry from 0 is that of any place. */
-	EK_TRY(ek_zgeom_init(&b->sb, EK_LAYOUT_ZCOMPACT, &head, in.size,
-			     b->record.len, &geom, err));
+	EK_TRY(ek_zgeom_init(&b->sb, layout, &head, in.size, b->record.len,
+			     &geom, err));
 	if (geom.end > SIZE_MAX)
 		return ek_fail(err, EK_NOMEM, "no memory for indexes");
 	EK_TRY(ek_buf_append_zeros(&b->record, (size_t)geom.end - b->record.len,
 				   err));
 	at = b->record.data + geom.head_pos;
-	EK_TRY(ek_zhead_encode(&b->sb, EK_LAYOUT_ZCOMPACT, &head, at, err));
+	EK_TRY(ek_zhead_encode(&b->sb, layout, &head, at, err));
 	at = b->record.data + geom.base;
 	EK_TRY(ek_zindex_encode(&geom, head.advise, in.size, b->zpieces,
 				(size_t)(lead + n), at, err));

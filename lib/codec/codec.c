@@ -237,6 +237,19 @@ uint64_t ek_codec_memory(const struct ek_codec_info *info,
 	return encoders[info - infos]->memory(&full);
 }
 
+ek_status ek_codec_check(const struct ek_codec_info *info,
+			 const struct ek_encoder_params *params,
+			 struct ek_err *err)
+{
+	EK_TRY(check_level(info, params->level, err));
+	EK_TRY(check_dict(info, params->dict_size, err));
+	EK_TRY(check_props(info, params, err));
+	if (params->max_out == 0 || params->max_out > EK_CODEC_MAX)
+		return ek_fail(err, EK_INVALID, "%s: pclusters of %zu bytes",
+			       info->name, params->max_out);
+	return EK_OK;
+}
+
 ek_status ek_encoder_new(const struct ek_codec_info *info,
 			 const struct ek_encoder_params *params,
 			 struct ek_encoder **enc, struct ek_err *err)
@@ -244,12 +257,7 @@ ek_status ek_encoder_new(const struct ek_codec_info *info,
 	struct ek_encoder_params full;
 
 	*enc = NULL;
-	EK_TRY(check_level(info, params->level, err));
-	EK_TRY(check_dict(info, params->dict_size, err));
-	EK_TRY(check_props(info, params, err));
-	if (params->max_out == 0 || params->max_out > EK_CODEC_MAX)
-		return ek_fail(err, EK_INVALID, "%s: pclusters of %zu bytes",
-			       info->name, params->max_out);
+	EK_TRY(ek_codec_check(info, params, err));
 	full = complete(info, params);
 	return encoders[info - infos]->open(&full, enc, err);
 }

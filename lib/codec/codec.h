@@ -98,6 +98,11 @@ struct ek_encoder_params {
 /* Whether @info has @level. */
 bool ek_codec_has_level(const struct ek_codec_info *info, int level);
 
+/* EK_INVALID when a parameter is out of the range that @info states. */
+ek_status ek_codec_check(const struct ek_codec_info *info,
+			 const struct ek_encoder_params *params,
+			 struct ek_err *err);
+
 /*
  * Bytes of dictionary that a decoder needs for streams of these parameters,
  * which ek_encoder_new() accepts: for the configuration of the image. 0 when
