@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tarfs/layers.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define THREADS_MAX 64u
+
+/* What the threads share; they take layers one after another. */
+struct expand {
+	struct image *image;
+	const struct tarfs_options *o;
+	struct tarfs_meter *meter;
+	bool read_all;
+	pthread_mutex_t lock;
+	size_t next;
+	ek_status status; /* the first failure */
+	struct ek_err err;
+	struct tarfs_stop stop;
+};
+
+static bool wanted(const struct expand *x, size_t i)
+{
+	const struct image_layer *l = &x->image->layers[i];
+
+	return l->same == i && !l->checked && (!l->plain || x->read_all);
+}
+
+static ek_status compare(const struct image_layer *l, size_t i,
+			 const struct tarfs_copy *c, struct ek_err *err)
+{
+	char got[TARFS_DIGEST_TEXT];
+
+	tarfs_digest_text(c->digest, got);
+	if (l->digest && strcmp(l->digest, got) != 0)
+		return ek_fail(err, EK_DIFFERS,
+			       "layer %zu is damaged: its digest is %s, not %s",
+			       i, got, l->digest);
+	tarfs_digest_text(c->plain, got);
+	if (l->diff_id && strcmp(l->diff_id, got) != 0)
+		return ek_fail(
+			err, EK_DIFFERS,
+			"layer %zu is damaged: its diff id is %s, not %s", i,
+			got, l->diff_id);
+	return EK_OK;
+}
+
+static ek_status learn(struct image_layer *l, const struct tarfs_copy *c,
+		       struct ek_err *err)
+{
+	char text[TARFS_DIGEST_TEXT];
+
+	l->checked = true;
+	tarfs_digest_text(c->digest, text);
+	if (!l->digest)
+		CLI_TRY(image_set(&l->digest, text, err));
+	tarfs_digest_text(c->plain, text);
+	if (!l->diff_id)
+		CLI_TRY(image_set(&l->diff_id, text, err));
+	if (l->plain)
+		return EK_OK;
+	l->data.bytes = l->data.file_bytes = c->bytes_out;
+	l->plain = true;
+	return EK_OK;
+}
+
+static ek_status one(struct expand *x, size_t i, struct ek_err *err)
+{
+	struct image_layer *l = &x->image->layers[i];
+	struct range_source src;
+	struct ek_tar_input *in = NULL;
+	struct tarfs_copy c = {0};
+	ek_status s;
+
+	CLI_TRY(range_open(&l->in, &src, err));
+	s = ek_tar_input_from_source(src.slice, &in, err);
+	if (s == EK_OK)
+		s = tarfs_copy(in, l->in.path, l->plain ? -1 : l->data.fd,
+			       l->data.path, &x->stop, x->meter, &c, err);
+	if (s == EK_OK)
+		s = compare(l, i, &c, err);
+	if (s == EK_OK)
+		s = learn(l, &c, err);
+	ek_tar_input_free(in);
+	range_close(&src);
+	return s;
+}
+
+static void *work(void *arg)
+{
+	struct expand *x = arg;
+	struct ek_err err;
+
+	for (;;) {
+		size_t i;
+		ek_status s;
+
+		pthread_mutex_lock(&x->lock);
+		while (x->next < x->image->n && !wanted(x, x->next))
+			x->next++;
+		i = x->status == EK_OK ? x->next++ : x->image->n;
+		pthread_mutex_unlock(&x->lock);
+		if (i >= x->image->n)
+			return NULL;
+		s = one(x, i, &err);
+		if (s == EK_OK)
+			continue;
+		pthread_mutex_lock(&x->lock);
+		if (x->status == EK_OK) {
+			x->status = s;
+			x->err = err;
+		}
+		x->stop.failed = 1;
+		pthread_mutex_unlock(&x->lock);
+	}
+}
+
+static unsigned threads_for(const struct tarfs_options *o, size_t jobs)
+{
+	unsigned n = o->build.workers;
+	cpu_set_t cpus;
+
+	if (!n) {
+		n = 1;
+		if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+			n = (unsigned)CPU_COUNT(&cpus);
+	}
+	n = n > THREADS_MAX ? THREADS_MAX : n;
+	return jobs < n ? (unsigned)jobs : n;
+}
+
+static void run(struct expand *x, unsigned n)
+{
+	pthread_t threads[THREADS_MAX];
+	unsigned made = 0;
+
+	/* This thread is one of them, and may be all that there are. */
+	while (made + 1 < n &&
+	       pthread_create(&threads[made], NULL, work, x) == 0)
+		made++;
+	work(x);
+	for (unsigned i = 0; i < made; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* Where a compressed layer goes. */
+static ek_status room(struct image_layer *l, struct store *store,
+		      struct ek_err *err)
+{
+	char name[128];
+	char *path = NULL;
+	int fd;
+
+	snprintf(name, sizeof(name), "blobs/sha256-%s.tar", l->diff_id + 7);
+	CLI_TRY(image_set(&l->blob, name, err));
+	CLI_TRY(store_file(store, name, &fd, &l->file, err));
+	CLI_TRY(store_path(store, name, &path, err));
+	l->data = (struct range){.fd = fd, .path = path};
+	l->path = path;
+	return EK_OK;
+}
+
+static ek_status prepare(struct expand *x, struct store *store, size_t *jobs,
+			 uint64_t *bytes, struct ek_err *err)
+{
+	*jobs = 0;
+	*bytes = 0;
+	for (size_t i = 0; i < x->image->n; i++) {
+		struct image_layer *l = &x->image->layers[i];
+
+		if (!wanted(x, i))
+			continue;
+		if (!l->plain)
+			CLI_TRY(room(l, store, err));
+		++*jobs;
+		*bytes += l->in.bytes;
+	}
+	return EK_OK;
+}
+
+/* A layer that is there already has the same data. */
+static ek_status share(struct image *image, struct ek_err *err)
+{
+	for (size_t i = 0; i < image->n; i++) {
+		struct image_layer *l = &image->layers[i];
+		const struct image_layer *first = &image->layers[l->same];
+
+		if (l->same == i)
+			continue;
+		l->data = first->data;
+		l->plain = true;
+		l->checked = first->checked && l->digest && first->digest &&
+			     strcmp(l->digest, first->digest) == 0;
+		CLI_TRY(image_set(&l->blob, first->blob, err));
+	}
+	return EK_OK;
+}
+
+ek_status layers_expand(struct image *image, const struct tarfs_options *o,
+			struct store *store, bool read_all, struct ek_err *err)
+{
+	struct expand x = {.image = image,
+			   .o = o,
+			   .read_all = read_all,
+			   .stop = {.signal = o->build.cancel},
+			   .lock = PTHREAD_MUTEX_INITIALIZER};
+	uint64_t bytes;
+	size_t jobs;
+
+	CLI_TRY(prepare(&x, store, &jobs, &bytes, err));
+	if (jobs && !o->quiet && !o->json && isatty(STDOUT_FILENO))
+		x.meter = tarfs_meter_new("Layers", bytes);
+	if (jobs)
+		run(&x, threads_for(o, jobs));
+	tarfs_meter_free(x.meter);
+	pthread_mutex_destroy(&x.lock);
+	if (x.status != EK_OK) {
+		*err = x.err;
+		return x.status;
+	}
+	return share(image, err);
+}

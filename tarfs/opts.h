@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TARFS_OPTS_H
+#define TARFS_OPTS_H
+
+#include "cli/options.h"
+
+#include <erofskit/build.h>
+
+#include <stdbool.h>
+
+enum tarfs_verb {
+	VERB_NONE = 0,
+	VERB_CONVERT,
+	VERB_INSPECT,
+	VERB_MOUNT,
+	VERB_UMOUNT,
+	VERB_MERGE,
+	VERB_VERIFY,
+};
+
+/* Exit statuses; verify's are those of fsck.erofs. */
+#define TARFS_OK	0
+#define TARFS_FAILED	1
+#define TARFS_ERRORS	4
+#define TARFS_UNCHECKED 8
+#define TARFS_USAGE	16
+
+/* The command line, checked. */
+struct tarfs_options {
+	enum tarfs_verb verb;
+	char **operands;
+	size_t n_operands;
+	const char *output;   /* -o */
+	const char *image;    /* --image */
+	const char *platform; /* --platform, or NULL: the host's */
+	const char *upper;    /* --upper */
+	bool native;	      /* --format=erofs */
+	bool check_digests, force, rw, no_sync, quiet, json;
+	struct ek_build_options build;
+	char codec[32]; /* storage of build.codec */
+
+	/* While parsing. */
+	bool have_time;
+	int64_t time;
+	const char *given[32]; /* by id: how the option is called */
+};
+
+extern const struct cli_program tarfs_program;
+
+/* CLI_GO_ON, or the status to exit with. */
+int tarfs_parse(struct tarfs_options *o, int argc, char **argv);
+
+/* 16 bytes from their text of 36 characters. */
+ek_status tarfs_uuid(const char *text, uint8_t uuid[16], struct ek_err *err);
+
+#endif
