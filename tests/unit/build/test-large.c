@@ -9,11 +9,11 @@ static struct fake *large_tree(void)
 {
 	struct fake *fake = fake_new();
 
-	fake_file(fake, NULL, "text", 9 * MIB + 17, TEXT);
+	fake_file(fake, NULL, "text", 5 * MIB + 17, TEXT);
 	fake_file(fake, NULL, "random", 5 * MIB + 4000, RANDOM);
-	fake_file(fake, NULL, "mixed", 18 * MIB, MIXED);
+	fake_file(fake, NULL, "mixed", 17 * MIB, MIXED);
 	fake_file(fake, NULL, "zeros", 17 * MIB + 1, ZEROS);
-	fake_file(fake, NULL, "sparse", 10 * MIB + 5000, SPARSE);
+	fake_file(fake, NULL, "sparse", 9 * MIB + 5000, SPARSE);
 	fake_file(fake, NULL, "small", 70000, MIXED);
 	fake_file(fake, NULL, "edge", 4 * MIB, TEXT);
 	return fake;
@@ -71,8 +71,8 @@ static void holes(void **state)
 	assert_int_equal(built_node(&built, "text").layout,
 			 EK_LAYOUT_FLAT_INLINE);
 	assert_string_equal(built.stats.oldest_kernel, "5.15");
-	/* 62 MiB of files, of which the zeros and much of sparse are gone. */
-	assert_true(built.n < 46u * MIB);
+	/* 56 MiB of files, of which the zeros and much of sparse are gone. */
+	assert_true(built.n < 41u * MIB);
 	built_free(&built);
 	fake_free(fake);
 }
