@@ -27,6 +27,8 @@ enum mkfs_option {
 	OPT_XATTR,
 	OPT_WORKERS,
 	OPT_NO_SYNC,
+	OPT_MANIFEST,
+	OPT_VERIFY,
 	OPT_DEBUG,
 	OPT_QUIET,
 	OPT_JSON,
@@ -38,6 +40,8 @@ enum mkfs_option {
 	OPT_CLEAN,
 	OPT_CHUNK_SIZE,
 	OPT_BLOB,
+	OPT_HINTS,
+	OPT_MAX_EXTENT,
 };
 
 #endif

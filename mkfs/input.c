@@ -190,12 +190,23 @@ static ek_status input_tar(struct input *in, struct mkfs_options *o,
 	return read_tar(in, o, out, err);
 }
 
+/* Who gives one file that is no image may have meant an archive. */
+static ek_status hint(struct ek_err *err)
+{
+	static const char words[] = " (a tar archive needs --tar)";
+
+	if (strlen(err->text) + sizeof(words) <= sizeof(err->text))
+		strcat(err->text, words);
+	return err->status;
+}
+
 static ek_status open_layers(struct ek_layer **layers,
 			     const struct mkfs_options *o, struct ek_err *err)
 {
 	for (size_t i = 0; i < o->n_sources; i++)
-		CLI_TRY(ek_layer_from_image(o->sources[i], NULL, 0, &layers[i],
-					    err));
+		if (ek_layer_from_image(o->sources[i], NULL, 0, &layers[i],
+					err) != EK_OK)
+			return o->n_sources == 1 ? hint(err) : err->status;
 	return EK_OK;
 }
 

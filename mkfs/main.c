@@ -3,6 +3,7 @@
 #include "mkfs/opts.h"
 #include "mkfs/outputs.h"
 #include "mkfs/report.h"
+#include "mkfs/verify.h"
 
 #include "cli/message.h"
 
@@ -88,6 +89,7 @@ static ek_status build(struct mkfs_options *o, struct ek_build_stats *stats,
 		       uint64_t *finish_ns, struct ek_err *err)
 {
 	struct progress progress = {0};
+	struct mkfs_verify verify;
 	enum input_kind kind;
 	struct outputs out;
 	uint64_t start;
@@ -103,8 +105,14 @@ static ek_status build(struct mkfs_options *o, struct ek_build_stats *stats,
 		o->build.progress = progress_step;
 		o->build.progress_arg = &progress;
 	}
-	s = build_image(o, kind, &out, stats, err);
+	s = mkfs_verify_begin(&verify, o, &out, err);
+	o->build.manifest = verify.sink;
+	if (s == EK_OK)
+		s = build_image(o, kind, &out, stats, err);
 	progress_end(&progress);
+	if (s == EK_OK)
+		s = mkfs_verify_finish(&verify, o, &out, err);
+	mkfs_verify_end(&verify);
 	if (s == EK_OK && caught)
 		s = ek_fail(err, EK_CANCELLED, "cancelled");
 	if (s != EK_OK) {

@@ -15,20 +15,12 @@
 #define TIME_MAX INT64_MAX
 
 /* Words of the peer that a later version of ours will know. */
-static const char *const later_codecs[] = {"lzma", "deflate", "libdeflate",
-					   "zstd", NULL};
 static const char *const later_words[] = {
-	"legacy-compress",
-	"ztailpacking",
-	"fragments",
-	"all-fragments",
-	"dedupe",
-	"fragdedupe",
-	"xattr-name-filter",
-	"plain-xattr-prefixes",
-	"48bit",
-	"dot-omitted",
-	NULL,
+	"ztailpacking",		"fragments",
+	"all-fragments",	"dedupe",
+	"fragdedupe",		"xattr-name-filter",
+	"plain-xattr-prefixes", "48bit",
+	"dot-omitted",		NULL,
 };
 
 static bool among(const char *word, size_t n, const char *const *list)
@@ -42,64 +34,6 @@ static bool among(const char *word, size_t n, const char *const *list)
 static bool is_word(const char *word, size_t n, const char *what)
 {
 	return strlen(what) == n && strncmp(word, what, n) == 0;
-}
-
-static bool is_codec(const char *name)
-{
-	const char *known;
-
-	for (size_t i = 0; ek_build_codec(i, &known); i++)
-		if (strcmp(known, name) == 0)
-			return true;
-	return false;
-}
-
-static ek_status set_level(struct mkfs_options *o, const char *text,
-			   struct ek_err *err)
-{
-	const char *eq = strchr(text, '=');
-	int64_t level;
-
-	if (eq && strncmp(text, "level=", 6) != 0)
-		return ek_fail(err, EK_INVALID, "%s takes no %.*s", o->codec,
-			       (int)(eq - text), text);
-	if (cli_signed(eq ? eq + 1 : text, INT32_MIN + 1, INT32_MAX, &level,
-		       err) != EK_OK)
-		return ek_err_prefix(err, "level");
-	o->build.level = (int32_t)level;
-	return EK_OK;
-}
-
-/* NAME[,LEVEL] or NAME[,level=LEVEL] */
-static ek_status set_codec(struct mkfs_options *o, const char *value,
-			   struct ek_err *err)
-{
-	struct ek_build_options only = {.size = sizeof(only)};
-	size_t n = strcspn(value, ",");
-
-	if (strchr(value, ':'))
-		return ek_fail(err, EK_UNSUPPORTED,
-			       "several algorithms are not supported by this "
-			       "version");
-	if (among(value, n, later_codecs))
-		return ek_fail(err, EK_UNSUPPORTED,
-			       "%.*s is not supported by this version", (int)n,
-			       value);
-	if (n >= sizeof(o->codec))
-		return ek_fail(err, EK_INVALID, "no such algorithm");
-	memcpy(o->codec, value, n);
-	o->codec[n] = 0;
-	if (!is_codec(o->codec))
-		return ek_fail(err, EK_INVALID,
-			       "no algorithm '%s' (see --version)", o->codec);
-	o->build.codec = o->codec;
-	o->build.level = EK_LEVEL_DEFAULT;
-	if (value[n])
-		CLI_TRY(set_level(o, value + n + 1, err));
-	/* Only these two: others may still come and change. */
-	only.codec = o->build.codec;
-	only.level = o->build.level;
-	return ek_build_check_options(&only, err);
 }
 
 static ek_status set_word(struct mkfs_options *o, const char *word, size_t n,
@@ -129,6 +63,8 @@ static ek_status set_word(struct mkfs_options *o, const char *word, size_t n,
 		o->build.chunk_form = on ? EK_CHUNK_BLOCKMAP : EK_CHUNK_AUTO;
 	} else if (is_word(word, n, "force-chunk-indexes")) {
 		o->build.chunk_form = on ? EK_CHUNK_INDEXES : EK_CHUNK_AUTO;
+	} else if (is_word(word, n, "legacy-compress")) {
+		o->build.full_indexes = on;
 	} else if (!on && is_word(word, n, "dedupe")) {
 		o->build.keep_equal_chunks = true;
 	} else if (!among(word, name_len, later_words)) {
@@ -359,6 +295,9 @@ static void set_flag(struct mkfs_options *o, int id)
 	case OPT_NO_SYNC:
 		o->no_sync = true;
 		break;
+	case OPT_VERIFY:
+		o->verify = true;
+		break;
 	case OPT_QUIET:
 		o->quiet = true;
 		break;
@@ -375,9 +314,14 @@ static ek_status handle(void *ctx, const struct cli_option *option,
 
 	switch (option->id) {
 	case OPT_ALGORITHM:
-		return set_codec(o, value, err);
+	case OPT_HINTS:
+	case OPT_MAX_EXTENT:
+		return mkfs_codec_option(o, option->id, value, err);
 	case OPT_PCLUSTER:
 		return set_pcluster(o, value, err);
+	case OPT_MANIFEST:
+		o->manifest = value;
+		return EK_OK;
 	case OPT_BLOCK:
 		return set_block(o, value, err);
 	case OPT_EXTRA:
@@ -493,4 +437,5 @@ void mkfs_options_free(struct mkfs_options *o)
 		free(o->regexes[i]);
 	free(o->paths);
 	free(o->regexes);
+	mkfs_codec_free(o);
 }

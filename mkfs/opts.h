@@ -6,6 +6,8 @@
 
 #include <erofskit/build.h>
 
+#define MKFS_CODECS_MAX 8
+
 /* The command line of mkfs.erofs, checked. */
 struct mkfs_options {
 	struct ek_build_options build;
@@ -14,8 +16,10 @@ struct mkfs_options {
 	/* None: standard input. */
 	char *const *sources;
 	size_t n_sources;
-	const char *blob; /* --blobdev, or NULL */
-	const char *raw;  /* where a decompressed tar is saved, or NULL */
+	const char *blob;     /* --blobdev, or NULL */
+	const char *manifest; /* --manifest-out, or NULL */
+	bool verify;
+	const char *raw; /* where a decompressed tar is saved, or NULL */
 	enum { TAR_NO, TAR_FULL, TAR_INDEX, TAR_HEADERS } tar;
 	enum { CLEAN_DEFAULT, CLEAN_DATA, CLEAN_NOTHING } clean;
 	bool aufs, strip_overlay;
@@ -23,7 +27,9 @@ struct mkfs_options {
 	int level; /* -d */
 
 	/* Storage that build and walk point to. */
-	char codec[32];
+	struct ek_build_codec codecs[MKFS_CODECS_MAX];
+	char codec_names[MKFS_CODECS_MAX][32];
+	struct ek_build_hint *hints; /* owned, with their texts */
 	char label[16];
 	char **paths;	/* owned copies */
 	char **regexes; /* owned copies */
@@ -44,6 +50,11 @@ void mkfs_options_free(struct mkfs_options *o);
 /* Leave out @path, relative to the source, too. */
 ek_status mkfs_exclude(struct mkfs_options *o, const char *path,
 		       struct ek_err *err);
+
+/* opts-codec.c: options that say how to compress. */
+ek_status mkfs_codec_option(struct mkfs_options *o, int id, const char *value,
+			    struct ek_err *err);
+void mkfs_codec_free(struct mkfs_options *o);
 
 /* opts-source.c: options that say what the sources are. */
 ek_status mkfs_source_option(struct mkfs_options *o, int id, const char *value,

@@ -25,6 +25,7 @@ static void names_of(const struct mkfs_options *o, const char *name[OUTPUTS])
 {
 	name[OUT_RAW] = o->raw;
 	name[OUT_BLOB] = o->blob;
+	name[OUT_MANIFEST] = o->manifest;
 	name[OUT_IMAGE] = o->image;
 }
 

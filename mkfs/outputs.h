@@ -6,10 +6,10 @@
 
 /*
  * The files that mkfs writes: the image, perhaps chunks on a device of their
- * own, perhaps a tar as it was decompressed. All appear at the end or none
+ * own, a manifest, a tar as it was decompressed. All appear at the end or none
  * does, but for a failure between the renames: the image is the last.
  */
-enum { OUT_RAW, OUT_BLOB, OUT_IMAGE, OUTPUTS };
+enum { OUT_RAW, OUT_BLOB, OUT_MANIFEST, OUT_IMAGE, OUTPUTS };
 
 struct outputs {
 	struct ek_outfile *file[OUTPUTS]; /* NULL: not wanted */

@@ -5,15 +5,30 @@
 
 /* One row of the table, in the order of struct cli_option. */
 static const struct cli_option options[] = {
-	{OPT_ALGORITHM, NULL, 'z', CLI_REQUIRED, "ALGORITHM[,[level=]LEVEL]",
-	 "compress with lz4, or with lz4hc at a level from 0 to 12 (9 when "
-	 "none is given)",
+	{OPT_ALGORITHM, NULL, 'z', CLI_REQUIRED,
+	 "ALGORITHM[,[level=]LEVEL][,KEY=VALUE...][:ALGORITHM...]",
+	 "compress with lz4, lz4hc (levels 0 to 12, 9 when none is given), "
+	 "lzma (0 to 9, and 100 to 109 for more effort; 6), deflate (0 to 9; "
+	 "1), libdeflate (0 to 12; 1) or zstd (0 to 22; 3). dictsize=SIZE, "
+	 "for lzma up to 8 MiB and for zstd a power of two up to 1 MiB; lc=, "
+	 "lp=, pb= for lzma. lzma needs Linux 5.16, deflate and libdeflate "
+	 "6.6, zstd 6.10. Those after the first are for --compress-hints",
 	 "no compression", "Compression", 0},
 	{OPT_PCLUSTER, NULL, 'C', CLI_REQUIRED, "SIZE",
 	 "largest physical cluster: bytes that are compressed data of one "
 	 "run; a multiple of the block size, up to 1 MiB. More than one "
 	 "block needs Linux 5.13",
 	 "one block", NULL, 0},
+	{OPT_HINTS, "compress-hints", 0, CLI_REQUIRED, "FILE",
+	 "how to compress which files: lines \"SIZE [NUMBER] REGEX\"; the "
+	 "first whose extended regular expression matches anywhere in a path, "
+	 "relative to SOURCE, gives the size of physical clusters (0: not "
+	 "compressed) and the number, from 0, of an algorithm of -z",
+	 NULL, NULL, 0},
+	{OPT_MAX_EXTENT, "max-extent-bytes", 0, CLI_REQUIRED, "SIZE",
+	 "longest run of bytes in one physical cluster; a multiple of the "
+	 "block size",
+	 "4 MiB", NULL, 0},
 	{OPT_BLOCK, NULL, 'b', CLI_REQUIRED, "SIZE",
 	 "block size: 512, 1024, 2048 or 4096. Less than the page size of "
 	 "the host that mounts needs Linux 6.4",
@@ -112,6 +127,15 @@ static const struct cli_option options[] = {
 	{OPT_WORKERS, "workers", 0, CLI_REQUIRED, "NUMBER",
 	 "threads; the bytes of the image do not depend on it",
 	 "the CPUs that the process may use", "Running", 0},
+	{OPT_MANIFEST, "manifest-out", 0, CLI_REQUIRED, "FILE",
+	 "write to FILE what each path of the source is, with a SHA-256 of the "
+	 "data as it was read; fsck.erofs --manifest=FILE compares an image "
+	 "with it",
+	 "none", NULL, 0},
+	{OPT_VERIFY, "verify", 0, CLI_NONE, NULL,
+	 "read the finished image again from its disk and compare all of it "
+	 "with what was read from the source; a difference publishes nothing",
+	 NULL, NULL, 0},
 	{OPT_NO_SYNC, "no-sync", 0, CLI_NONE, NULL,
 	 "do not wait until the image is on the disk", NULL, NULL, 0},
 	{OPT_DEBUG, NULL, 'd', CLI_REQUIRED, "LEVEL",
@@ -131,8 +155,6 @@ static const struct cli_option options[] = {
 	REFUSED("offset", 0, CLI_REQUIRED),
 	REFUSED("fsalignblks", 0, CLI_REQUIRED),
 	REFUSED("dsunit", 0, CLI_REQUIRED),
-	REFUSED("compress-hints", 0, CLI_REQUIRED),
-	REFUSED("max-extent-bytes", 0, CLI_REQUIRED),
 	REFUSED("zD", 0, CLI_OPTIONAL),
 	REFUSED(NULL, 'm', CLI_REQUIRED),
 	REFUSED("MZ", 0, CLI_OPTIONAL),

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mkfs/verify.h"
 
-#include "cli/options.h"
-
 #include <erofskit/image.h>
+#include <erofskit/outfile.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,51 +26,26 @@ static ek_status write_text(void *arg, const void *bytes, size_t n,
 			return ek_fail_sys(err, errno, "%s", v->name);
 		p += done;
 		n -= (size_t)done;
-		v->written += (unsigned long long)done;
+		v->written += (uint64_t)done;
 	}
 	return EK_OK;
 }
 
-/* A file without a name in the directory of @image. */
-static ek_status nameless(struct mkfs_verify *v, const char *image,
-			  struct ek_err *err)
+ek_status mkfs_verify_begin(struct mkfs_verify *v, const struct mkfs_options *o,
+			    const struct outputs *out, struct ek_err *err)
 {
-	const char *slash = strrchr(image, '/');
-	char *path = NULL;
-
-	if (asprintf(&path, "%.*s.erofskit.XXXXXX",
-		     slash ? (int)(slash - image + 1) : 0, image) < 0)
-		return ek_fail(err, EK_NOMEM, "no memory for a name");
-	v->fd = mkostemp(path, O_CLOEXEC);
-	if (v->fd < 0)
-		ek_fail_sys(err, errno, "%s", path);
-	else
-		unlink(path);
-	free(path);
-	return v->fd < 0 ? err->status : EK_OK;
-}
-
-ek_status mkfs_verify_begin(struct mkfs_verify *v, const char *image,
-			    const char *manifest_out, bool no_sync,
-			    struct ek_err *err)
-{
-	const struct ek_outfile_options how = {.size = sizeof(how),
-					       .no_sync = no_sync};
-	ek_status status;
-
 	memset(v, 0, sizeof(*v));
-	v->fd = -1;
-	v->name = manifest_out ? manifest_out : "the manifest of the source";
-	if (manifest_out) {
-		CLI_TRY(ek_outfile_open(manifest_out, &how, &v->out, err));
-		v->fd = ek_outfile_fd(v->out);
+	v->spool = -1;
+	if (!o->manifest && !o->verify)
+		return EK_OK;
+	v->name = o->manifest ? o->manifest : "the manifest of the source";
+	if (o->manifest) {
+		v->fd = ek_outfile_fd(out->file[OUT_MANIFEST]);
 	} else {
-		CLI_TRY(nameless(v, image, err));
+		CLI_TRY(outputs_spool(out, o, &v->spool, err));
+		v->fd = v->spool;
 	}
-	status = ek_manifest_writer_new(write_text, v, &v->sink, err);
-	if (status != EK_OK)
-		mkfs_verify_cancel(v);
-	return status;
+	return ek_manifest_writer_new(write_text, v, &v->sink, err);
 }
 
 static ek_status first_difference(void *arg, const char *path,
@@ -86,20 +60,19 @@ static ek_status first_difference(void *arg, const char *path,
 }
 
 static ek_status compare(struct ek_manifest *expected, struct ek_image *image,
-			 const char *name, unsigned workers,
-			 const volatile int *cancel, struct ek_err *err)
+			 const struct mkfs_options *o, struct ek_err *err)
 {
 	const struct ek_manifest_image_options mo = {
 		.size = sizeof(mo),
-		.workers = workers,
-		.cancel = cancel,
+		.workers = o->build.workers,
+		.cancel = o->build.cancel,
 	};
 	struct ek_manifest_sink *sink = NULL;
 	uint64_t differences = 0;
 	ek_status status;
 
 	CLI_TRY(ek_manifest_comparison_new(expected, first_difference,
-					   (void *)(uintptr_t)name, &sink,
+					   (void *)(uintptr_t)o->image, &sink,
 					   err));
 	status = ek_manifest_of_image(image, &mo, sink, err);
 	if (status == EK_OK)
@@ -128,65 +101,77 @@ static ek_status open_again(int fd, const char *image, int *fresh,
 	return EK_OK;
 }
 
-ek_status mkfs_verify_compare(struct mkfs_verify *v, int fd, const char *image,
-			      struct ek_source *const *devices,
-			      size_t n_devices, unsigned workers,
-			      const volatile int *cancel, struct ek_err *err)
+/* The chunks of --blobdev, opened again as the image is. */
+static ek_status open_blob(const struct mkfs_options *o,
+			   const struct outputs *out, int *fresh,
+			   struct ek_source **blob, struct ek_err *err)
 {
-	const struct ek_image_options io = {
-		.size = sizeof(io), .devices = devices, .n_devices = n_devices};
-	struct ek_source *src = NULL, *text = NULL;
-	struct ek_manifest *expected = NULL;
-	struct ek_image *opened = NULL;
-	int fresh = -1;
+	if (!o->blob)
+		return EK_OK;
+	CLI_TRY(open_again(ek_outfile_fd(out->file[OUT_BLOB]), o->blob, fresh,
+			   err));
+	return ek_source_from_fd(*fresh, o->blob, 0, blob, err);
+}
+
+static ek_status compare_image(struct ek_manifest *expected,
+			       const struct mkfs_options *o,
+			       const struct outputs *out, struct ek_err *err)
+{
+	struct ek_source *src = NULL, *blob = NULL;
+	struct ek_image_options io = {.size = sizeof(io), .devices = &blob};
+	struct ek_image *image = NULL;
+	int fresh = -1, fresh_blob = -1;
 	ek_status s;
 
-	s = ek_manifest_writer_finish(v->sink, err);
+	s = open_again(ek_outfile_fd(out->file[OUT_IMAGE]), o->image, &fresh,
+		       err);
 	if (s == EK_OK)
-		s = ek_source_from_fd(v->fd, v->name, 0, &text, err);
+		s = ek_source_from_fd(fresh, o->image, 0, &src, err);
 	if (s == EK_OK)
-		s = ek_manifest_open(text, &expected, err);
+		s = open_blob(o, out, &fresh_blob, &blob, err);
+	io.n_devices = blob != NULL;
 	if (s == EK_OK)
-		s = open_again(fd, image, &fresh, err);
+		s = ek_image_open(src, &io, &image, err);
 	if (s == EK_OK)
-		s = ek_source_from_fd(fresh, image, 0, &src, err);
-	if (s == EK_OK)
-		s = ek_image_open(src, &io, &opened, err);
-	if (s == EK_OK)
-		s = compare(expected, opened, image, workers, cancel, err);
-	ek_image_free(opened);
-	ek_manifest_free(expected);
+		s = compare(expected, image, o, err);
+	ek_image_free(image);
+	ek_source_free(blob);
 	ek_source_free(src);
-	ek_source_free(text);
 	if (fresh >= 0)
 		close(fresh);
+	if (fresh_blob >= 0)
+		close(fresh_blob);
 	return s;
 }
 
-ek_status mkfs_verify_publish(struct mkfs_verify *v, struct ek_err *err)
+ek_status mkfs_verify_finish(struct mkfs_verify *v,
+			     const struct mkfs_options *o,
+			     const struct outputs *out, struct ek_err *err)
 {
-	struct ek_outfile *out = v->out;
+	struct ek_source *text = NULL;
+	struct ek_manifest *expected = NULL;
+	ek_status s;
 
 	if (!v->sink)
 		return EK_OK;
-	/* Again after compare: it is complete, and that is no error. */
 	CLI_TRY(ek_manifest_writer_finish(v->sink, err));
-	v->out = NULL;
-	if (out)
-		v->fd = -1;
-	mkfs_verify_cancel(v);
-	return out ? ek_outfile_commit(out, err) : EK_OK;
+	if (!o->verify)
+		return EK_OK;
+	s = ek_source_from_fd(v->fd, v->name, 0, &text, err);
+	if (s == EK_OK)
+		s = ek_manifest_open(text, &expected, err);
+	if (s == EK_OK)
+		s = compare_image(expected, o, out, err);
+	ek_manifest_free(expected);
+	ek_source_free(text);
+	return s;
 }
 
-void mkfs_verify_cancel(struct mkfs_verify *v)
+void mkfs_verify_end(struct mkfs_verify *v)
 {
-	if (v->sink)
-		ek_manifest_writer_free(v->sink);
+	ek_manifest_writer_free(v->sink);
 	v->sink = NULL;
-	if (v->out)
-		ek_outfile_abort(v->out);
-	else if (v->fd > 0)
-		close(v->fd);
-	v->out = NULL;
-	v->fd = -1;
+	if (v->spool >= 0)
+		close(v->spool);
+	v->spool = -1;
 }

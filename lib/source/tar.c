@@ -127,7 +127,11 @@ static ek_status spool(struct ek_tar_build *b, struct ek_tar_data *data,
 		return ek_fail(err, EK_NOMEM, "no memory for a copy");
 	data->spooled = b->spool_at;
 	do {
-		EK_TRY(ek_tar_read(b->tar, piece, SPOOL_PIECE, &got, err));
+		ek_status status =
+			ek_tar_read(b->tar, piece, SPOOL_PIECE, &got, err);
+
+		b->named = status != EK_OK;
+		EK_TRY(status);
 		EK_TRY(ek_pwrite_all(b->options->spool_fd, "the spool",
 				     b->spool_at, piece, got, err));
 		b->spool_at += got;
@@ -339,9 +343,9 @@ static ek_status one_member(struct ek_tar_build *b, struct ek_err *err)
 		return EK_OK;
 	}
 	status = member(b, err);
-	if (status != EK_OK)
-		ek_err_prefix(err, "member '%s' at byte %llu", e->path,
-			      (unsigned long long)e->header_offset);
+	if (status != EK_OK && !b->named)
+		ek_err_prefix(err, "%s: member '%s' at byte %llu", b->name,
+			      e->path, (unsigned long long)e->header_offset);
 	return status;
 }
 
@@ -357,12 +361,13 @@ static ek_status late_link(struct ek_tar_build *b, struct ek_tar_later *l,
 		return EK_OK;
 	if (S_ISDIR(target->inode->mode))
 		return ek_fail(err, EK_CORRUPT,
-			       "hard link '%s' to directory '%s'", l->name,
-			       l->link);
+			       "%s: hard link '%s' to directory '%s'", b->name,
+			       l->name, l->link);
 	if (l->parent->removed || !S_ISDIR(l->parent->inode->mode))
 		return ek_fail(err, EK_CORRUPT,
-			       "the directory of hard link '%s' was replaced",
-			       l->name);
+			       "%s: the directory of hard link '%s' was "
+			       "replaced",
+			       b->name, l->name);
 	EK_TRY(ek_edit_put(b->edit, l->parent, l->name, strlen(l->name),
 			   target->inode, NULL, err));
 	l->name = NULL;
@@ -394,8 +399,8 @@ static ek_status late_links(struct ek_tar_build *b, struct ek_err *err)
 			return EK_OK;
 	}
 	return ek_fail(err, EK_CORRUPT,
-		       "hard link '%s' to '%s', which no member is", open->name,
-		       open->link);
+		       "%s: hard link '%s' to '%s', which no member is",
+		       b->name, open->name, open->link);
 }
 
 static ek_status all_members(struct ek_tar_build *b, struct ek_err *err)
@@ -446,7 +451,8 @@ ek_status ek_source_tar(struct ek_tar_input *in, struct ek_source *archive,
 			struct ek_layer_notes *notes, struct ek_err *err)
 {
 	struct tar_source *s = calloc(1, sizeof(*s));
-	struct ek_tar_build b = {.options = options, .notes = notes};
+	struct ek_tar_build b = {
+		.options = options, .notes = notes, .name = name};
 	ek_status status;
 
 	memset(notes, 0, sizeof(*notes));

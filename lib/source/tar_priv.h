@@ -30,6 +30,8 @@ struct ek_tar_build {
 	struct ek_tar *tar;
 	const struct ek_tar_entry *e;
 	uint64_t spool_at;
+	bool named; /* a failure says already where in which archive */
+	const char *name;
 	EK_VEC(struct ek_tar_later) later;
 };
 

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mkfs/opts.h"
+
+#include "cli/message.h"
+#include "mkfs/ids.h"
+
+#include <errno.h>
+#include <regex.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXTENT_MAX (4u << 20)
+#define HINTS_MAX  65536u
+#define WORD_MAX   64u
+
+static bool is_codec(const char *name)
+{
+	const char *known;
+
+	for (size_t i = 0; ek_build_codec(i, &known); i++)
+		if (strcmp(known, name) == 0)
+			return true;
+	return false;
+}
+
+/* One of the words after the name: LEVEL or KEY=VALUE. */
+static ek_status set_parameter(struct ek_build_codec *c, const char *text,
+			       struct ek_err *err)
+{
+	const char *eq = strchr(text, '=');
+	int64_t n;
+	uint64_t size;
+	const struct {
+		const char *key;
+		int32_t *to;
+	} keys[] = {
+		{"level", &c->level},
+		{"lc", &c->lc},
+		{"lp", &c->lp},
+		{"pb", &c->pb},
+	};
+
+	if (eq && strncmp(text, "dictsize=", 9) == 0) {
+		if (cli_size(eq + 1, 1, UINT32_MAX, &size, err) != EK_OK)
+			return ek_err_prefix(err, "dictsize");
+		c->dict_size = (uint32_t)size;
+		return EK_OK;
+	}
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		size_t k = strlen(keys[i].key);
+
+		if (eq ? (size_t)(eq - text) != k ||
+				    strncmp(text, keys[i].key, k) != 0
+		       : i > 0)
+			continue;
+		if (cli_signed(eq ? eq + 1 : text, INT32_MIN + 1, INT32_MAX, &n,
+			       err) != EK_OK)
+			return ek_err_prefix(err, keys[i].key);
+		*keys[i].to = (int32_t)n;
+		return EK_OK;
+	}
+	return ek_fail(err, EK_INVALID, "%s takes no %.*s", c->name,
+		       (int)(eq - text), text);
+}
+
+/* NAME[,PARAMETER...], of @n bytes. */
+static ek_status add_codec(struct mkfs_options *o, const char *text, size_t n,
+			   struct ek_err *err)
+{
+	struct ek_build_options only = {.size = sizeof(only)};
+	struct ek_build_codec *c = &o->codecs[o->build.n_codecs];
+	char word[WORD_MAX], *name = o->codec_names[o->build.n_codecs];
+	size_t at = 0;
+
+	if (o->build.n_codecs == MKFS_CODECS_MAX)
+		return ek_fail(err, EK_INVALID, "more than %d algorithms",
+			       MKFS_CODECS_MAX);
+	*c = (struct ek_build_codec){
+		.name = name,
+		.level = EK_LEVEL_DEFAULT,
+		.lc = EK_LEVEL_DEFAULT,
+		.lp = EK_LEVEL_DEFAULT,
+		.pb = EK_LEVEL_DEFAULT,
+	};
+	for (bool first = true; first || at <= n; first = false) {
+		size_t k = strcspn(text + at, ",:");
+
+		if (k >= (first ? sizeof(o->codec_names[0]) : WORD_MAX))
+			return ek_fail(err, EK_INVALID, "a word of %zu bytes",
+				       k);
+		memcpy(word, text + at, k);
+		word[k] = 0;
+		at += k + 1;
+		if (!first) {
+			CLI_TRY(set_parameter(c, word, err));
+			continue;
+		}
+		if (!is_codec(word))
+			return ek_fail(err, EK_INVALID,
+				       "no algorithm '%s' (see --version)",
+				       word);
+		memcpy(name, word, k + 1);
+	}
+	/* Only this: other options may still come and change. */
+	only.codecs = c;
+	only.n_codecs = 1;
+	CLI_TRY(ek_build_check_options(&only, err));
+	o->build.n_codecs++;
+	return EK_OK;
+}
+
+static ek_status set_codecs(struct mkfs_options *o, const char *value,
+			    struct ek_err *err)
+{
+	o->build.n_codecs = 0;
+	o->build.codecs = o->codecs;
+	for (;;) {
+		size_t n = strcspn(value, ":");
+
+		CLI_TRY(add_codec(o, value, n, err));
+		if (!value[n])
+			break;
+		value += n + 1;
+	}
+	o->build.codec = o->codecs[0].name;
+	return EK_OK;
+}
+
+/* BYTES [INDEX] REGEX */
+static ek_status add_hint(struct mkfs_options *o, char *line,
+			  struct ek_err *err)
+{
+	struct ek_build_hint hint = {0}, *at;
+	char *save, *rest, *word = strtok_r(line, " \t", &save);
+	uint64_t v;
+	regex_t re;
+
+	CLI_TRY(cli_size(word, 0, UINT32_MAX, &v, err));
+	hint.max_pcluster = (uint32_t)v;
+	rest = strtok_r(NULL, "", &save);
+	rest += rest ? strspn(rest, " \t") : 0;
+	word = rest;
+	if (word && (v = strspn(word, "0123456789")) &&
+	    (word[v] == ' ' || word[v] == '\t')) {
+		word[v] = 0;
+		rest = word + v + 1;
+		rest += strspn(rest, " \t");
+		CLI_TRY(cli_unsigned(word, 0, MKFS_CODECS_MAX - 1, &v, err));
+		hint.codec = (uint32_t)v;
+	}
+	if (!rest || !*rest)
+		return ek_fail(err, EK_INVALID, "no pattern");
+	if (regcomp(&re, rest, REG_EXTENDED | REG_NOSUB))
+		return ek_fail(err, EK_INVALID, "no regular expression: %s",
+			       rest);
+	regfree(&re);
+	if (o->build.n_hints == HINTS_MAX)
+		return ek_fail(err, EK_LIMIT, "more than %u lines", HINTS_MAX);
+	at = reallocarray(o->hints, o->build.n_hints + 1, sizeof(*at));
+	if (!at)
+		return ek_fail(err, EK_NOMEM, "no memory");
+	o->hints = at;
+	o->build.hints = at;
+	hint.regex = strdup(rest);
+	if (!hint.regex)
+		return ek_fail(err, EK_NOMEM, "no memory");
+	at[o->build.n_hints++] = hint;
+	return EK_OK;
+}
+
+static ek_status read_hints(struct mkfs_options *o, const char *name,
+			    struct ek_err *err)
+{
+	FILE *file = fopen(name, "re");
+	ek_status s = EK_OK;
+	char *line = NULL;
+	unsigned n = 0;
+	size_t cap = 0;
+
+	if (!file)
+		return ek_fail_sys(err, errno, "%s", name);
+	while (s == EK_OK && getline(&line, &cap, file) >= 0) {
+		line[strcspn(line, "\r\n")] = 0;
+		n++;
+		if (line[strspn(line, " \t")] && line[0] != '#')
+			s = add_hint(o, line, err);
+	}
+	if (s != EK_OK) {
+		struct ek_err why = *err;
+
+		ek_fail(err, s, "line %u: %s", n, why.text);
+	} else if (ferror(file)) {
+		s = ek_fail_sys(err, errno, "%s", name);
+	}
+	free(line);
+	fclose(file);
+	return s;
+}
+
+ek_status mkfs_codec_option(struct mkfs_options *o, int id, const char *value,
+			    struct ek_err *err)
+{
+	uint64_t v;
+
+	switch (id) {
+	case OPT_ALGORITHM:
+		return set_codecs(o, value, err);
+	case OPT_HINTS:
+		return read_hints(o, value, err);
+	default: /* OPT_MAX_EXTENT */
+		CLI_TRY(cli_size(value, 4096, EXTENT_MAX, &v, err));
+		o->build.max_extent = (uint32_t)v;
+		return EK_OK;
+	}
+}
+
+void mkfs_codec_free(struct mkfs_options *o)
+{
+	for (uint32_t i = 0; i < o->build.n_hints; i++)
+		free((char *)o->hints[i].regex);
+	free(o->hints);
+}
