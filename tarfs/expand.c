@@ -26,7 +26,10 @@ static bool wanted(const struct expand *x, size_t i)
 {
 	const struct image_layer *l = &x->image->layers[i];
 
-	return l->same == i && !l->checked && (!l->plain || x->read_all);
+	/* Other bytes of the same diff id: to be checked, not to be kept. */
+	if (l->same != i && image_alike(l, &x->image->layers[l->same]))
+		return false;
+	return !l->checked && (!l->plain || x->read_all);
 }
 
 static ek_status compare(const struct image_layer *l, size_t i,
@@ -60,7 +63,7 @@ static ek_status learn(struct image_layer *l, const struct tarfs_copy *c,
 	tarfs_digest_text(c->plain, text);
 	if (!l->diff_id)
 		CLI_TRY(image_set(&l->diff_id, text, err));
-	if (l->plain)
+	if (!l->path)
 		return EK_OK;
 	l->data.bytes = l->data.file_bytes = c->bytes_out;
 	l->plain = true;
@@ -78,7 +81,7 @@ static ek_status one(struct expand *x, size_t i, struct ek_err *err)
 	CLI_TRY(range_open(&l->in, &src, err));
 	s = ek_tar_input_from_source(src.slice, &in, err);
 	if (s == EK_OK)
-		s = tarfs_copy(in, l->in.path, l->plain ? -1 : l->data.fd,
+		s = tarfs_copy(in, l->in.path, l->path ? l->data.fd : -1,
 			       l->data.path, &x->stop, x->meter, &c, err);
 	if (s == EK_OK)
 		s = compare(l, i, &c, err);
@@ -173,7 +176,7 @@ static ek_status prepare(struct expand *x, struct store *store, size_t *jobs,
 
 		if (!wanted(x, i))
 			continue;
-		if (!l->plain)
+		if (!l->plain && l->same == i)
 			CLI_TRY(room(l, store, err));
 		++*jobs;
 		*bytes += l->in.bytes;
@@ -192,8 +195,7 @@ static ek_status share(struct image *image, struct ek_err *err)
 			continue;
 		l->data = first->data;
 		l->plain = true;
-		l->checked = first->checked && l->digest && first->digest &&
-			     strcmp(l->digest, first->digest) == 0;
+		l->checked |= first->checked && image_alike(l, first);
 		CLI_TRY(image_set(&l->blob, first->blob, err));
 	}
 	return EK_OK;

@@ -126,6 +126,25 @@ static ek_status check_plain(const struct image *image, struct archive *a,
 		       a->input, i, l->digest, l->diff_id);
 }
 
+bool image_alike(const struct image_layer *a, const struct image_layer *b)
+{
+	if (a->digest && b->digest)
+		return strcmp(a->digest, b->digest) == 0;
+	return a->in.fd == b->in.fd && a->in.offset == b->in.offset &&
+	       a->in.bytes == b->in.bytes;
+}
+
+/*
+ * Whether @a is @b once more. A layer that nobody reads is not taken for
+ * another one on the word of a diff id alone.
+ */
+static bool equal(const struct image_layer *a, const struct image_layer *b)
+{
+	return a->diff_id && b->diff_id &&
+	       strcmp(a->diff_id, b->diff_id) == 0 &&
+	       (image_alike(a, b) || !a->plain);
+}
+
 static ek_status detect(struct image *image, struct archive *a,
 			struct ek_err *err)
 {
@@ -149,12 +168,9 @@ static ek_status detect(struct image *image, struct archive *a,
 		l->plain = l->checked || l->kind == EK_STREAM_PLAIN;
 		l->data = l->in;
 		l->same = i;
-		for (size_t k = 0; l->diff_id && k < i; k++)
-			if (image->layers[k].diff_id &&
-			    strcmp(image->layers[k].diff_id, l->diff_id) == 0) {
+		for (size_t k = 0; k < i && l->same == i; k++)
+			if (equal(l, &image->layers[k]))
 				l->same = k;
-				break;
-			}
 		CLI_TRY(check_plain(image, a, i, err));
 	}
 	return EK_OK;

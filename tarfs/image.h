@@ -65,6 +65,9 @@ ek_status image_config(struct image *image, char *bytes, size_t n,
 /* Make room for @n layers. EK_LIMIT beyond what merges. */
 ek_status image_layers(struct image *image, size_t n, struct ek_err *err);
 
+/* Whether both are the same bytes in the archive. */
+bool image_alike(const struct image_layer *a, const struct image_layer *b);
+
 /* @text as an own copy in *to, which is freed before. */
 ek_status image_set(char **to, const char *text, struct ek_err *err);
 

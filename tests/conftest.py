@@ -2,7 +2,7 @@
 """Fixtures of the program tests.
 
 EK_BUILD names the build directory (build/release of this tree by default);
-EK_MKFS, EK_DUMP, EK_FSCK name single programs. EK_SOAK=1 adds the long tests.
+EK_MKFS, EK_DUMP, EK_FSCK, EK_TARFS name single programs. EK_SOAK=1 adds the long tests.
 EK_CORPORA=full adds the corpora that must be fetched. EK_TMP is where images
 go: a disk file system, since the kernel mounts no file of a tmpfs.
 """
@@ -57,6 +57,11 @@ def dump():
 @pytest.fixture(scope="session")
 def fsck():
     return _program("EK_FSCK", "fsck.erofs")
+
+
+@pytest.fixture(scope="session")
+def tarfs():
+    return _program("EK_TARFS", "erofs-tarfs")
 
 
 def _helper(name, work):
