@@ -18,8 +18,10 @@
 /* Larger chunks hardly ever repeat, and jobs hold whole ones. */
 static unsigned unit_bits(const struct ek_build *b)
 {
-	uint64_t size = ek_min(b->opt.chunk_size, EK_SEGMENT);
+	uint64_t size = EK_SEGMENT;
 
+	if (b->opt.chunk_size)
+		size = ek_min(b->opt.chunk_size, EK_SEGMENT);
 	return (unsigned)__builtin_ctzll(size);
 }
 
