@@ -140,7 +140,7 @@ static size_t next_trial(const struct trials *t, size_t n, size_t room, int i)
 {
 	size_t aim = room - room / (2 * SLACK_PART), len;
 	/* After each trial, less would be gained by one more. */
-	size_t enough = ek_min(slack(room) << i, room / LOSS_PART);
+	size_t enough = ek_min(slack(room) << (i + 1), room / LOSS_PART);
 
 	if (t->fit_in == n)
 		return 0;
