@@ -58,46 +58,14 @@ static ek_status digest(struct evidence *e, struct ek_err *err)
 		       hex);
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-static ek_status parse_salt(const char *text, struct ek_verity_params *p,
-			    struct ek_err *err)
-{
-	size_t n = text ? strlen(text) : 0, i;
-
-	if (n % 2 || n / 2 > sizeof(p->salt))
-		return ek_fail(err, EK_INVALID,
-			       "--verity-salt: an even number of up to 512 "
-			       "hexadecimal digits");
-	for (i = 0; i < n; i += 2) {
-		int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
-
-		if (high < 0 || low < 0)
-			return ek_fail(err, EK_INVALID,
-				       "--verity-salt: not hexadecimal");
-		p->salt[i / 2] = (uint8_t)(high << 4 | low);
-	}
-	p->salt_size = (uint32_t)(n / 2);
-	return EK_OK;
-}
-
-static ek_status params_of_options(const struct fsck_options *o,
-				   struct ek_verity_params *p,
-				   struct ek_err *err)
+static void params_of_options(const struct fsck_options *o,
+			      struct ek_verity_params *p)
 {
 	*p = (struct ek_verity_params){.size = sizeof(*p)};
 	p->data_block_size = p->hash_block_size = (uint32_t)o->verity_block;
 	p->no_superblock = o->verity_no_super;
-	return parse_salt(o->verity_salt, p, err);
+	p->salt_size = o->salt_size;
+	memcpy(p->salt, o->salt, o->salt_size);
 }
 
 static ek_status verity(struct evidence *e, struct ek_err *err)
@@ -111,9 +79,8 @@ static ek_status verity(struct evidence *e, struct ek_err *err)
 	uint8_t root[EK_DIGEST_SIZE];
 	ek_status status;
 
+	params_of_options(o, &params);
 	status = ek_digest_parse(o->verity_root, root, err);
-	if (status == EK_OK)
-		status = params_of_options(o, &params, err);
 	if (status == EK_OK && o->verity_tree)
 		status = ek_source_open_file(o->verity_tree, 0, &tree, err);
 	if (status == EK_OK && tree && !o->verity_no_super) {
@@ -149,9 +116,7 @@ static ek_status make_verity(struct evidence *e, struct ek_err *err)
 	struct ek_outfile *out;
 	ek_status status;
 
-	status = params_of_options(o, &params, err);
-	if (status != EK_OK)
-		return status;
+	params_of_options(o, &params);
 	status = ek_outfile_open(o->make_verity, NULL, &out, err);
 	if (status != EK_OK)
 		return status;

@@ -274,6 +274,46 @@ static ek_status number(struct fsck_options *o, int id, const char *value,
 	}
 }
 
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+static ek_status salt(struct fsck_options *o, const char *value,
+		      struct ek_err *err)
+{
+	size_t n = strlen(value), i;
+
+	if (n % 2 || n / 2 > sizeof(o->salt))
+		return ek_fail(err, EK_INVALID,
+			       "must be an even number of up to 512 "
+			       "hexadecimal digits");
+	for (i = 0; i < n; i += 2) {
+		int high = hex_digit(value[i]), low = hex_digit(value[i + 1]);
+
+		if (high < 0 || low < 0)
+			return ek_fail(err, EK_INVALID, "must be hexadecimal");
+		o->salt[i / 2] = (uint8_t)(high << 4 | low);
+	}
+	o->salt_size = (uint32_t)(n / 2);
+	return EK_OK;
+}
+
+/* Digests are looked at here, so that a wrong one fails at once. */
+static ek_status digest(const char *value, const char **to, struct ek_err *err)
+{
+	uint8_t bytes[EK_DIGEST_SIZE];
+
+	*to = value;
+	return ek_digest_parse(value, bytes, err);
+}
+
 /* Options that say what to restore. */
 static void preserve(struct fsck_options *o, int id)
 {
@@ -294,20 +334,11 @@ static bool text_option(struct fsck_options *o, int id, const char *value)
 	case OPT_PATH:
 		o->check.path = value;
 		return true;
-	case OPT_DIGEST:
-		o->digest = value;
-		return true;
-	case OPT_VERITY_ROOT:
-		o->verity_root = value;
-		return true;
 	case OPT_VERITY:
 		o->verity_tree = value;
 		return true;
 	case OPT_MAKE_VERITY:
 		o->make_verity = value;
-		return true;
-	case OPT_VERITY_SALT:
-		o->verity_salt = value;
 		return true;
 	case OPT_MANIFEST:
 		o->manifest = value;
@@ -366,6 +397,12 @@ static ek_status handle(void *ctx, const struct cli_option *option,
 	switch (option->id) {
 	case OPT_DEVICE:
 		return add_device(o, value, err);
+	case OPT_DIGEST:
+		return digest(value, &o->digest, err);
+	case OPT_VERITY_ROOT:
+		return digest(value, &o->verity_root, err);
+	case OPT_VERITY_SALT:
+		return salt(o, value, err);
 	case OPT_PRESERVE:
 	case OPT_NO_PRESERVE:
 	case OPT_PRESERVE_OWNER:

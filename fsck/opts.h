@@ -6,6 +6,7 @@
 
 #include <erofskit/check.h>
 #include <erofskit/extract.h>
+#include <erofskit/trust.h>
 
 #define FSCK_DEVICES_MAX 65535
 
@@ -29,7 +30,8 @@ struct fsck_options {
 	int level; /* -d */
 	/* Evidence; NULL: not asked for. */
 	const char *digest, *verity_root, *verity_tree, *make_verity, *manifest;
-	const char *verity_salt;
+	uint8_t salt[EK_VERITY_SALT_MAX];
+	uint32_t salt_size;
 	uint64_t verity_block; /* bytes of data and hash blocks */
 	bool verity_no_super;
 };
