@@ -14,8 +14,13 @@
  * and the configurations, at a multiple of a slot.
  */
 
-/* Chunks of one file: 128 MiB of array. */
+/* Chunks of one file: 128 MiB of array, a sparse file of 64 GiB. */
 #define CHUNKS_MAX (UINT64_C(1) << 24)
+/*
+ * Of all files. An archive of headers alone can ask for many: a sparse member
+ * takes a kilobyte there, whatever it claims to be.
+ */
+#define ALL_CHUNKS_MAX (UINT64_C(1) << 26)
 /* The format cannot say a larger chunk (5.2). */
 #define CHUNK_BITS_MAX 31u
 
@@ -198,10 +203,13 @@ ek_status ek_index_place(struct ek_build *b, struct ek_tree_inode *inode,
 			       false, &in.chunk_format, err));
 	EK_TRY(ek_build_inode_head(b, inode, &in, err));
 	EK_TRY(ek_chunk_map_init(&b->sb, &in, 0, &map, err));
-	if (map.count > CHUNKS_MAX)
+	b->index_chunks += map.count;
+	if (map.count > CHUNKS_MAX || b->index_chunks > ALL_CHUNKS_MAX)
 		return ek_build_fail(inode, err, EK_LIMIT,
-				     "more than %llu chunks",
-				     (unsigned long long)CHUNKS_MAX);
+				     "more than %llu chunks in it, or %llu "
+				     "in all",
+				     (unsigned long long)CHUNKS_MAX,
+				     (unsigned long long)ALL_CHUNKS_MAX);
 	EK_TRY(ek_buf_append_zeros(
 		&b->record,
 		(size_t)(map.pos - b->record.len + map.count * map.unit), err));

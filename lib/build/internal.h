@@ -192,8 +192,9 @@ struct ek_build {
 	/* Chunks. */
 	struct ek_sha **shas; /* one a worker */
 	struct ek_chunkset *chunkset;
-	struct ek_sink *blob; /* NULL: they go into the image */
-	uint64_t blob_blk;    /* where the next one goes */
+	struct ek_sink *blob;  /* NULL: they go into the image */
+	uint64_t blob_blk;     /* where the next one goes */
+	uint64_t index_chunks; /* that point to devices of the source */
 
 	/* Metadata. */
 	struct ek_zone zone;
