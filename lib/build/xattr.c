@@ -116,6 +116,53 @@ static ek_status pick(struct ek_build *b, const struct ek_tree_xattr **uses,
 	return EK_OK;
 }
 
+static const struct ek_shared *find(const struct ek_shares *s,
+				    const struct ek_tree_xattr *x)
+{
+	struct ek_shared key = {.xattr = x};
+
+	if (s->n == 0)
+		return NULL;
+	return bsearch(&key, s->at, s->n, sizeof(*s->at), shared_by_address);
+}
+
+/*
+ * An inode can refer to EK_XATTR_SHARED_MAX of them, the rest goes inline:
+ * what is in no inode's share would be bytes that nothing refers to.
+ */
+static void drop_unreferenced(struct ek_build *b)
+{
+	const struct ek_tree *tree = b->tree;
+	struct ek_shares *s = &b->shares;
+	bool crowded = false;
+	size_t kept = 0;
+
+	for (uint32_t i = 0; i < tree->n_inodes; i++)
+		if (tree->inodes[i]->n_xattrs > EK_XATTR_SHARED_MAX)
+			crowded = true;
+	if (!crowded)
+		return;
+	for (uint32_t i = 0; i < tree->n_inodes; i++) {
+		const struct ek_tree_inode *inode = tree->inodes[i];
+		unsigned int n = 0;
+
+		for (uint32_t j = 0; j < inode->n_xattrs; j++) {
+			const struct ek_shared *x = find(s, inode->xattrs[j]);
+
+			if (!x)
+				continue;
+			if (n++ == EK_XATTR_SHARED_MAX)
+				break;
+			/* No place yet: a mark until encode_area(). */
+			s->at[x - s->at].id = 1;
+		}
+	}
+	for (size_t i = 0; i < s->n; i++)
+		if (s->at[i].id)
+			s->at[kept++] = s->at[i];
+	s->n = kept;
+}
+
 static ek_status encode_area(struct ek_shares *s, struct ek_err *err)
 {
 	uint64_t pos = 0;
@@ -158,6 +205,7 @@ ek_status ek_shares_make(struct ek_build *b, struct ek_err *err)
 	if (n == 0)
 		return EK_OK;
 	EK_TRY(pick(b, uses, n, err));
+	drop_unreferenced(b);
 	return encode_area(&b->shares, err);
 }
 
@@ -166,16 +214,6 @@ void ek_shares_free(struct ek_shares *shares)
 	free(shares->at);
 	free(shares->area);
 	memset(shares, 0, sizeof(*shares));
-}
-
-static const struct ek_shared *find(const struct ek_shares *s,
-				    const struct ek_tree_xattr *x)
-{
-	struct ek_shared key = {.xattr = x};
-
-	if (s->n == 0)
-		return NULL;
-	return bsearch(&key, s->at, s->n, sizeof(*s->at), shared_by_address);
 }
 
 ek_status ek_build_xattr_size(const struct ek_build *b,
