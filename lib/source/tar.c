@@ -284,13 +284,16 @@ static ek_status put_root(struct ek_tar_build *b, struct ek_err *err)
 
 /*
  * A whiteout's mark on a directory outlives a member for that directory that
- * comes after it: keep overlayfs's attributes of the old inode.
+ * comes after it: keep overlayfs's attributes of the old inode. A directory in
+ * the place of a whiteout shows nothing of those below.
  */
 static ek_status keep_marks(struct ek_tar_build *b, struct ek_edit_node *old,
 			    struct ek_tree_inode *inode, struct ek_err *err)
 {
 	if (!old || !b->options->aufs || !S_ISDIR(inode->mode))
 		return EK_OK;
+	if (ek_is_whiteout(old->inode))
+		return ek_tar_make_opaque(b, inode, err);
 	for (uint32_t i = 0; i < old->inode->n_xattrs; i++) {
 		const struct ek_tree_xattr *x = old->inode->xattrs[i];
 

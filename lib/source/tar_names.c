@@ -40,6 +40,9 @@ static ek_status implied(struct ek_tar_build *b, struct ek_edit_node *parent,
 	inode->mtime = parent->inode->mtime;
 	inode->mtime_nsec = parent->inode->mtime_nsec;
 	inode->implied = true;
+	/* A whiteout came first: of what is below, nothing is to show. */
+	if (ek_edit_find(b->edit, parent, name, n))
+		EK_TRY(ek_tar_make_opaque(b, inode, err));
 	return ek_edit_put(b->edit, parent, name, n, inode, node, err);
 }
 
@@ -71,7 +74,7 @@ ek_status ek_tar_parent(struct ek_tar_build *b, const char *path,
 		if (is_last(p))
 			break;
 		next = ek_edit_find(b->edit, dir, *name, n);
-		if (!next)
+		if (!next || (b->options->aufs && ek_is_whiteout(next->inode)))
 			EK_TRY(implied(b, dir, *name, n, &next, err));
 		if (!S_ISDIR(next->inode->mode))
 			return ek_fail(err, EK_CORRUPT,

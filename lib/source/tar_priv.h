@@ -62,6 +62,10 @@ ek_status ek_tar_whiteout(struct ek_tar_build *b, enum ek_whiteout kind,
 			  struct ek_edit_node *parent, const char *name,
 			  size_t name_len, struct ek_err *err);
 
+/* Let nothing of the layers below show through @dir. */
+ek_status ek_tar_make_opaque(struct ek_tar_build *b, struct ek_tree_inode *dir,
+			     struct ek_err *err);
+
 /* Give @inode the attribute @name = @value besides those it has. */
 ek_status ek_tar_add_xattr(struct ek_tar_build *b, struct ek_tree_inode *inode,
 			   const char *name, const void *value, size_t n,

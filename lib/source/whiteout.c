@@ -44,6 +44,12 @@ ek_status ek_tar_add_xattr(struct ek_tar_build *b, struct ek_tree_inode *inode,
 	return ek_tree_set_xattrs(b->tree, inode, list, count + 1, err);
 }
 
+ek_status ek_tar_make_opaque(struct ek_tar_build *b, struct ek_tree_inode *dir,
+			     struct ek_err *err)
+{
+	return ek_tar_add_xattr(b, dir, "trusted.overlay.opaque", "y", 1, err);
+}
+
 /*
  * The mark that makes overlayfs look for whiteouts in a directory that merges
  * with none (empty value: the origin is unknown).
@@ -58,14 +64,21 @@ static ek_status mark_parent(struct ek_tar_build *b,
 static ek_status hide_name(struct ek_tar_build *b, struct ek_edit_node *parent,
 			   const char *name, size_t n, struct ek_err *err)
 {
+	const struct ek_edit_node *old;
 	struct ek_tree_inode *inode;
 
 	if ((n == 1 && name[0] == '.') ||
 	    (n == 2 && name[0] == '.' && name[1] == '.'))
 		return ek_fail(err, EK_CORRUPT, "whiteout of '%.*s'", (int)n,
 			       name);
-	/* A name of this very layer shows, whatever order they came in. */
-	if (ek_edit_find(b->edit, parent, name, n))
+	/*
+	 * A name of this very layer shows, whatever order they came in; but a
+	 * directory shows nothing of those below.
+	 */
+	old = ek_edit_find(b->edit, parent, name, n);
+	if (old && S_ISDIR(old->inode->mode))
+		return ek_tar_make_opaque(b, old->inode, err);
+	if (old)
 		return EK_OK;
 	EK_TRY(ek_tree_inode(b->tree, S_IFCHR, &inode, err));
 	inode->uid = b->e->uid;
@@ -83,8 +96,7 @@ ek_status ek_tar_whiteout(struct ek_tar_build *b, enum ek_whiteout kind,
 	if (kind == EK_WHITEOUT_OWN || b->options->strip_overlay)
 		return EK_OK;
 	if (kind == EK_WHITEOUT_OPAQUE)
-		return ek_tar_add_xattr(b, parent->inode,
-					"trusted.overlay.opaque", "y", 1, err);
+		return ek_tar_make_opaque(b, parent->inode, err);
 	return hide_name(b, parent, name + EK_WHITEOUT_PREFIX,
 			 name_len - EK_WHITEOUT_PREFIX, err);
 }

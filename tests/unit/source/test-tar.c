@@ -192,6 +192,31 @@ static void whiteouts_become_those_of_overlayfs(void **state)
 	assert_int_equal(src->tree->root->n_children, 2);
 }
 
+static void a_directory_in_the_place_of_a_whiteout_is_opaque(void **state)
+{
+	static const char *const dirs[] = {"/after", "/before", "/implied"};
+
+	(void)state;
+	maketar_file(&t, ".wh.after", "");
+	maketar_header(&t, "after", '5', 0);
+	maketar_file(&t, "before/f", "text");
+	maketar_file(&t, ".wh.before", "");
+	maketar_file(&t, ".wh.implied", "");
+	maketar_file(&t, "implied/f", "text");
+	maketar_header(&t, "implied", '5', 0);
+	maketar_end(&t);
+	assert_int_equal(PARSE(.aufs = true), EK_OK);
+	for (size_t i = 0; i < 3; i++) {
+		const struct ek_tree_inode *inode = at(dirs[i])->inode;
+
+		assert_int_equal(inode->mode & S_IFMT, S_IFDIR);
+		assert_int_equal(inode->n_xattrs, 1);
+		assert_string_equal(inode->xattrs[0]->name,
+				    "trusted.overlay.opaque");
+	}
+	check_text("/implied/f", "text");
+}
+
 static void whiteouts_can_be_kept_or_stripped(void **state)
 {
 	(void)state;
@@ -235,6 +260,7 @@ const struct CMUnitTest tar_tests[] = {
 	TAR_TEST(bad_members_are_named),
 	TAR_TEST(a_link_to_itself_changes_nothing),
 	TAR_TEST(whiteouts_become_those_of_overlayfs),
+	TAR_TEST(a_directory_in_the_place_of_a_whiteout_is_opaque),
 	TAR_TEST(whiteouts_can_be_kept_or_stripped),
 	TAR_TEST(data_of_a_stream_is_spooled),
 	UNIT_END,
