@@ -175,11 +175,20 @@ stage_dist() {
 	fi
 }
 
+# What stage NAME may take: its own limit, within that of the whole run.
+allowance() {
+	local left=$((${EK_DEADLINE:-2400} - SECONDS)) limit
+	limit=$(limit "$1")
+	test $left -ge "$limit" || limit=$left
+	test "$limit" -gt 10 || limit=10
+	say "$limit"
+}
+
 stage() { # stage NAME: run it with its limit, note the result, show failure
 	local name=$1 start=$SECONDS rc=0 log=$LOG/stage-$1.log counts took
 	as_user mkdir -p "$LOG"
 	rm -f "$LOG/$name.result"
-	timeout -k 10 "$(limit "$name")" "$ROOT/dev" stage-body "$name" \
+	timeout -k 10 "$(allowance "$name")" "$ROOT/dev" stage-body "$name" \
 		</dev/null >"$log" 2>&1 || rc=$?
 	took=$((SECONDS - start))
 	counts=$(sed -n 's/^= \([0-9]* [0-9]* [0-9]*\)$/\1/p' "$log" | tail -n1)
