@@ -42,6 +42,9 @@ enum mkfs_option {
 	OPT_BLOB,
 	OPT_HINTS,
 	OPT_MAX_EXTENT,
+	OPT_COMPAT,
+	OPT_PROFILE,
+	OPT_ALIGN,
 };
 
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define EXTENT_MAX (4u << 20)
+#define ALIGN_MAX  (1u << 20)
 #define HINTS_MAX  65536u
 #define WORD_MAX   64u
 
@@ -197,6 +198,55 @@ static ek_status read_hints(struct mkfs_options *o, const char *name,
 	return s;
 }
 
+/*
+ * Sets of choices, version 1: made by measurement, and not to change without
+ * a new name. What the user says himself stays.
+ */
+static const struct {
+	const char *name, *codecs;
+	uint32_t max_pcluster;
+	bool tailpacking;
+} profiles[] = {
+	{"speed", "lz4", 65536, false},
+	{"balanced", "lz4hc,9", 65536, true},
+	{"small", "lzma,6", 1u << 20, true},
+};
+
+static ek_status set_profile(struct mkfs_options *o, const char *value,
+			     struct ek_err *err)
+{
+	for (size_t i = 0; i < sizeof(profiles) / sizeof(profiles[0]); i++) {
+		if (strcmp(profiles[i].name, value))
+			continue;
+		o->profile = profiles[i].name;
+		return EK_OK;
+	}
+	return ek_fail(err, EK_INVALID, "neither speed nor balanced nor small");
+}
+
+ek_status mkfs_finish_codecs(struct mkfs_options *o, struct ek_err *err)
+{
+	size_t i = 0;
+
+	if (!o->profile)
+		return EK_OK;
+	while (strcmp(profiles[i].name, o->profile))
+		i++;
+	if (!o->build.n_codecs)
+		CLI_TRY(set_codecs(o, profiles[i].codecs, err));
+	if (!o->have_max_pcluster) {
+		uint32_t block =
+			o->build.block_size ? o->build.block_size : 4096;
+		/* LZ4 has 256 blocks at most, which may be less. */
+		o->build.max_pcluster = profiles[i].max_pcluster;
+		if (o->build.max_pcluster > 256 * block)
+			o->build.max_pcluster = 256 * block;
+	}
+	if (!o->have_tailpacking)
+		o->build.tailpacking = profiles[i].tailpacking;
+	return EK_OK;
+}
+
 ek_status mkfs_codec_option(struct mkfs_options *o, int id, const char *value,
 			    struct ek_err *err)
 {
@@ -207,6 +257,15 @@ ek_status mkfs_codec_option(struct mkfs_options *o, int id, const char *value,
 		return set_codecs(o, value, err);
 	case OPT_HINTS:
 		return read_hints(o, value, err);
+	case OPT_COMPAT:
+		return ek_kernel_version(value, &o->build.kernel_major,
+					 &o->build.kernel_minor, err);
+	case OPT_PROFILE:
+		return set_profile(o, value, err);
+	case OPT_ALIGN:
+		CLI_TRY(cli_unsigned(value, 0, ALIGN_MAX, &v, err));
+		o->build.data_align = (uint32_t)v;
+		return EK_OK;
 	default: /* OPT_MAX_EXTENT */
 		CLI_TRY(cli_size(value, 4096, EXTENT_MAX, &v, err));
 		o->build.max_extent = (uint32_t)v;

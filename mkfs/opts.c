@@ -65,6 +65,11 @@ static ek_status set_word(struct mkfs_options *o, const char *word, size_t n,
 		o->build.chunk_form = on ? EK_CHUNK_INDEXES : EK_CHUNK_AUTO;
 	} else if (is_word(word, n, "legacy-compress")) {
 		o->build.full_indexes = on;
+	} else if (is_word(word, n, "ztailpacking")) {
+		o->build.tailpacking = on;
+		o->have_tailpacking = true;
+	} else if (is_word(word, n, "dot-omitted")) {
+		o->build.dot_omitted = on;
 	} else if (!on && is_word(word, n, "dedupe")) {
 		o->build.keep_equal_chunks = true;
 	} else if (!among(word, name_len, later_words)) {
@@ -316,6 +321,9 @@ static ek_status handle(void *ctx, const struct cli_option *option,
 	case OPT_ALGORITHM:
 	case OPT_HINTS:
 	case OPT_MAX_EXTENT:
+	case OPT_COMPAT:
+	case OPT_PROFILE:
+	case OPT_ALIGN:
 		return mkfs_codec_option(o, option->id, value, err);
 	case OPT_PCLUSTER:
 		return set_pcluster(o, value, err);
@@ -398,6 +406,8 @@ static int finish(struct mkfs_options *o)
 
 	if (status != CLI_GO_ON)
 		return status;
+	if (mkfs_finish_codecs(o, &err) != EK_OK)
+		return cli_usage(&mkfs_program, "--profile: %s", err.text);
 	if (o->have_max_pcluster && o->build.max_pcluster % block)
 		return cli_usage(&mkfs_program,
 				 "-C%u: not a multiple of the block size %u",

@@ -29,13 +29,14 @@ struct mkfs_options {
 	/* Storage that build and walk point to. */
 	struct ek_build_codec codecs[MKFS_CODECS_MAX];
 	char codec_names[MKFS_CODECS_MAX][32];
+	const char *profile;	     /* static; NULL: none */
 	struct ek_build_hint *hints; /* owned, with their texts */
 	char label[16];
 	char **paths;	/* owned copies */
 	char **regexes; /* owned copies */
 
 	/* While parsing. */
-	bool have_time, have_max_pcluster;
+	bool have_time, have_max_pcluster, have_tailpacking;
 	const char *for_tar, *for_overlay; /* last option that needs one */
 	int64_t time;
 	enum { SCOPE_UNSET, SCOPE_ALL, SCOPE_SUPERBLOCK } time_scope;
@@ -54,6 +55,8 @@ ek_status mkfs_exclude(struct mkfs_options *o, const char *path,
 /* opts-codec.c: options that say how to compress. */
 ek_status mkfs_codec_option(struct mkfs_options *o, int id, const char *value,
 			    struct ek_err *err);
+/* What --profile adds to the rest. */
+ek_status mkfs_finish_codecs(struct mkfs_options *o, struct ek_err *err);
 void mkfs_codec_free(struct mkfs_options *o);
 
 /* opts-source.c: options that say what the sources are. */

@@ -19,6 +19,11 @@ static const struct cli_option options[] = {
 	 "run; a multiple of the block size, up to 1 MiB. More than one "
 	 "block needs Linux 5.13",
 	 "one block", NULL, 0},
+	{OPT_PROFILE, "profile", 0, CLI_REQUIRED, "NAME",
+	 "a set of choices, version 1. speed: -zlz4 -C65536. balanced: "
+	 "-zlz4hc,9 -C65536 -Eztailpacking. small: -zlzma,6 -C1048576 "
+	 "-Eztailpacking. -z, -C and -E^ztailpacking go before",
+	 "none", NULL, 0},
 	{OPT_HINTS, "compress-hints", 0, CLI_REQUIRED, "FILE",
 	 "how to compress which files: lines \"SIZE [NUMBER] REGEX\"; the "
 	 "first whose extended regular expression matches anywhere in a path, "
@@ -38,8 +43,21 @@ static const struct cli_option options[] = {
 	 "never keep ends of files next to inodes. force-inode-compact, "
 	 "force-inode-extended: inodes of 32 or of 64 bytes only. nosbcrc: no "
 	 "checksum of the superblock. force-inode-blockmap, "
-	 "force-chunk-indexes: 4 or 8 bytes a chunk. Adds up",
+	 "force-chunk-indexes: 4 or 8 bytes a chunk. ztailpacking: ends of "
+	 "compressed files go next to inodes (Linux 5.17). legacy-compress: 8 "
+	 "bytes of index a compressed block. dot-omitted: directories without "
+	 "their own name, in an image with 48-bit inodes (6.15). Adds up",
 	 "none", NULL, 0},
+	{OPT_ALIGN, "dsunit", 0, CLI_REQUIRED, "BLOCKS",
+	 "files that are stored as they are begin at a multiple of so many "
+	 "blocks, unless they are shorter",
+	 "anywhere", NULL, 0},
+	{OPT_COMPAT, "compat", 0, CLI_REQUIRED, "VERSION",
+	 "the image is for this Linux (5.4 or later), for any, or for that "
+	 "of debian-11, debian-12, debian-13, rhel-9, rhel-10, ubuntu-20.04, "
+	 "ubuntu-22.04 or ubuntu-24.04 as they were released: what needs a "
+	 "later one is an error that names it",
+	 "the summary says what the image needs", NULL, 0},
 	{OPT_XATTR, NULL, 'x', CLI_REQUIRED, "NUMBER",
 	 "keep an extended attribute once for all when more than NUMBER "
 	 "inodes have it; a negative number drops all attributes",
@@ -154,7 +172,6 @@ static const struct cli_option options[] = {
 	REFUSED("async-queue-limit", 0, CLI_REQUIRED),
 	REFUSED("offset", 0, CLI_REQUIRED),
 	REFUSED("fsalignblks", 0, CLI_REQUIRED),
-	REFUSED("dsunit", 0, CLI_REQUIRED),
 	REFUSED("zD", 0, CLI_OPTIONAL),
 	REFUSED(NULL, 'm', CLI_REQUIRED),
 	REFUSED("MZ", 0, CLI_OPTIONAL),

@@ -83,6 +83,20 @@ struct ek_build_options {
 	uint32_t max_extent;
 	/** 8 bytes of index a block instead of 2 or 4. */
 	bool full_indexes;
+	/** Ends of compressed files go next to inodes; Linux 5.17. */
+	bool tailpacking;
+	/** No "." in directories, and 48-bit inodes; Linux 6.15. */
+	bool dot_omitted;
+	/**
+	 * Data of files stored as they are begin at a multiple of so many
+	 * blocks, unless they are shorter; 0: anywhere.
+	 */
+	uint32_t data_align;
+	/**
+	 * Linux that must mount and read the image: what is newer is
+	 * EK_UNSUPPORTED. Major 0: any will do. See ek_kernel_version().
+	 */
+	uint8_t kernel_major, kernel_minor;
 	/** Largest pcluster in bytes, multiple of block_size; 0: one block. */
 	uint32_t max_pcluster;
 	enum ek_uuid_mode uuid_mode;
@@ -205,6 +219,13 @@ ek_status ek_build_directory(const char *dir,
 /** Check options alone; EK_INVALID names the wrong one. */
 ek_status ek_build_check_options(const struct ek_build_options *options,
 				 struct ek_err *err);
+
+/**
+ * The Linux that @p name stands for: "5.4" and later, "any" (5.4, the first
+ * with EROFS), or a distribution, such as "debian-12". EK_INVALID.
+ */
+ek_status ek_kernel_version(const char *name, uint8_t *major, uint8_t *minor,
+			    struct ek_err *err);
 
 /**
  * Versions of the encoders of this build, e.g. "lz4 1.9.4"; @p i from 0 on,

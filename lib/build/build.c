@@ -2,6 +2,7 @@
 #include "build/internal.h"
 
 #include "base/try.h"
+#include "format/needs.h"
 
 #include <string.h>
 
@@ -45,7 +46,7 @@ static void set_sizes(struct ek_build *b)
 
 	b->segment = b->n_codecs ? EK_CODED_SEGMENT : EK_SEGMENT;
 	/* A batch, or a window that is worth moving its rest. */
-	b->in_cap = (size_t)ek_max(EK_SEGMENT, keep + (3u << 20));
+	b->in_cap = (size_t)ek_max(EK_SEGMENT, keep + (3u << 20)) + b->bs;
 	/* The committer needs all of a segment for the digest of its file. */
 	if (b->digests)
 		b->in_cap = (size_t)ek_max(b->in_cap, b->segment);
@@ -120,6 +121,10 @@ static ek_status prepare(struct ek_build *b,
 	b->workers = b->opt.workers ? b->opt.workers : ek_cpus();
 	EK_TRY(ek_codecs_load(b, err));
 	b->sb.blkszbits = b->blkszbits;
+	if (b->opt.dot_omitted) {
+		b->sb.incompat |= EK_INCOMPAT_48BIT;
+		b->uses |= EK_USE_IFORMAT_BIT4;
+	}
 	/* The superblock and the configurations of codecs. */
 	b->head_blocks = ek_div_up(
 		EK_SB_OFFSET + EK_SB_SIZE_MIN + EK_CFGS_ENCODED_MAX, b->bs);

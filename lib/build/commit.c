@@ -52,23 +52,59 @@ static ek_status reach(struct ek_build *b, const struct ek_tree_inode *inode,
 	return EK_OK;
 }
 
+/* Zeros up to where the @blocks of a file stored as it is may begin. */
+static ek_status align(struct ek_build *b, uint64_t blocks, struct ek_err *err)
+{
+	static const uint8_t zeros[4096];
+	uint64_t unit = b->opt.data_align;
+
+	if (unit < 2 || blocks < unit)
+		return EK_OK;
+	while (b->next_blk % unit)
+		EK_TRY(ek_build_append(b, zeros, b->bs, err));
+	return EK_OK;
+}
+
+static ek_status place_file(struct ek_build *b, const struct ek_build_job *job,
+			    const struct ek_job_file *f, uint64_t blk,
+			    struct ek_err *err)
+{
+	struct ek_coded c = {
+		.start = blk,
+		.blocks = f->blocks,
+		.pieces = job->pieces + f->pieces,
+		.n = f->n_pieces,
+		.tail = f->tail,
+		.tail_len = f->tail_len,
+	};
+
+	if (f->coded)
+		return ek_build_coded(b, f->inode, &c, err);
+	return ek_build_flat(b, f->inode, blk, f->tail, f->tail_len, err);
+}
+
 static ek_status commit_batch(struct ek_build *b, struct ek_build_job *job,
 			      struct ek_err *err)
 {
+	bool one_by_one = b->opt.data_align > 1;
+	const uint8_t *at = job->out;
 	uint64_t blk = b->next_blk;
 
-	EK_TRY(ek_build_append(b, job->out, job->out_used, err));
+	if (!one_by_one)
+		EK_TRY(ek_build_append(b, job->out, job->out_used, err));
 	for (uint32_t i = 0; i < job->n_files; i++) {
 		struct ek_job_file *f = &job->files[i];
+		size_t n = (size_t)f->blocks * b->bs;
 
+		if (one_by_one) {
+			if (!f->coded)
+				EK_TRY(align(b, f->blocks, err));
+			blk = b->next_blk;
+			EK_TRY(ek_build_append(b, at, n, err));
+			at += n;
+		}
 		EK_TRY(reach(b, f->inode, err));
-		if (f->coded)
-			EK_TRY(ek_build_coded(b, f->inode, blk, f->blocks, 0,
-					      job->pieces + f->pieces,
-					      f->n_pieces, err));
-		else
-			EK_TRY(ek_build_flat(b, f->inode, blk, f->tail,
-					     f->tail_len, err));
+		EK_TRY(place_file(b, job, f, blk, err));
 		if (b->digests)
 			memcpy(b->digests[f->inode->index], f->sha256, 32);
 		blk += f->blocks;
@@ -136,14 +172,20 @@ static ek_status finish_coded(struct ek_build *b, const struct ek_job_file *f,
 			      struct ek_err *err)
 {
 	struct ek_large *l = &b->large;
+	const struct ek_coded c = {
+		.start = l->start,
+		.blocks = l->blocks,
+		.lead = l->lead,
+		.pieces = l->pieces.at,
+		.n = l->pieces.n,
+	};
 
 	EK_TRY(reach(b, f->inode, err));
 	/* Nothing but stored blocks: that is a flat file. */
 	if (!l->coded)
 		return ek_build_flat(b, f->inode, l->start, f->tail,
 				     f->tail_len, err);
-	return ek_build_coded(b, f->inode, l->start, l->blocks, l->lead,
-			      l->pieces.at, l->pieces.n, err);
+	return ek_build_coded(b, f->inode, &c, err);
 }
 
 static ek_status commit_coded(struct ek_build *b, struct ek_build_job *job,
@@ -169,7 +211,7 @@ static bool is_hole(const struct ek_build *b, const struct ek_build_job *job,
 {
 	uint64_t left = job->len - (uint64_t)i * EK_HOLE_CHUNK;
 
-	if (!(job->zeros >> i & 1))
+	if (!(job->zeros >> i & 1) || !ek_compat_has(b, 5, 15))
 		return false;
 	/* A short end alone is not worth another layout. */
 	return left >= EK_HOLE_CHUNK || b->large.holes;
@@ -211,7 +253,7 @@ static ek_status commit_plain(struct ek_build *b, struct ek_build_job *job,
 	if (l->holes || !ek_build_tail_ok(b, f->inode, tail))
 		tail = 0;
 	/* Without holes before the last segment there may be some in it. */
-	if (tail && job->zeros)
+	if (tail && job->zeros && ek_compat_has(b, 5, 15))
 		tail = 0;
 	if (tail) {
 		f->tail = job->out + job->len - tail;
@@ -244,6 +286,8 @@ static ek_status commit_segment(struct ek_build *b, struct ek_build_job *job,
 	struct ek_large *l = &b->large;
 
 	if (job->offset == 0) {
+		if (!ek_plan_codes(f->inode))
+			EK_TRY(align(b, f->inode->size / b->bs, err));
 		l->start = b->next_blk;
 		l->blocks = l->lead = 0;
 		l->coded = l->holes = false;

@@ -13,7 +13,7 @@
 struct walk {
 	const struct ek_tree_node *node;
 	uint32_t next;	   /* child */
-	unsigned int dots; /* of the two */
+	unsigned int dots; /* of the two; 1 from the start: without "." */
 };
 
 static const char *const dot_names[] = {".", ".."};
@@ -52,11 +52,11 @@ static void walk_step(struct walk *w)
 		w->next++;
 }
 
-uint64_t ek_dir_size(const struct ek_tree_node *node, uint32_t bs)
+uint64_t ek_dir_size(const struct ek_build *b, const struct ek_tree_node *node)
 {
-	struct walk w = {.node = node};
+	struct walk w = {.node = node, .dots = b->opt.dot_omitted};
+	uint32_t used = 0, bs = b->bs;
 	uint64_t blocks = 0;
-	uint32_t used = 0;
 
 	while (!walk_done(&w)) {
 		uint32_t len = next_len(&w);
@@ -88,11 +88,13 @@ static void get(const struct walk *w, struct ek_dent *d)
 	d->type = ek_ftype_of_mode((uint16_t)to->inode->mode);
 }
 
-ek_status ek_dir_blocks(const struct ek_tree_node *node, uint32_t bs,
-			ek_dir_block_fn fn, void *arg, struct ek_err *err)
+ek_status ek_dir_blocks(const struct ek_build *b,
+			const struct ek_tree_node *node, ek_dir_block_fn fn,
+			void *arg, struct ek_err *err)
 {
 	struct ek_dent ents[BLOCK_ENTRIES];
-	struct walk w = {.node = node};
+	struct walk w = {.node = node, .dots = b->opt.dot_omitted};
+	uint32_t bs = b->bs;
 	uint8_t block[4096];
 
 	while (!walk_done(&w)) {

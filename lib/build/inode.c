@@ -24,6 +24,7 @@ void ek_build_inode_fill(const struct ek_build *b,
 	in->ino = inode->index + 1;
 	in->mtime = attr.mtime;
 	in->mtime_nsec = attr.mtime_nsec;
+	in->dot_omitted = S_ISDIR(inode->mode) && b->opt.dot_omitted;
 	if (S_ISDIR(inode->mode))
 		in->size = plan->size;
 	else if (S_ISREG(inode->mode) || S_ISLNK(inode->mode))

@@ -213,6 +213,11 @@ static inline bool ek_plan_codes(const struct ek_tree_inode *inode)
 	return ((const struct ek_plan *)inode->plan)->max_blocks > 0;
 }
 
+/* compat.c */
+ek_status ek_compat_image(const struct ek_build *b, struct ek_err *err);
+/* Whether the image may need this version. */
+bool ek_compat_has(const struct ek_build *b, uint8_t major, uint8_t minor);
+
 /* codecs.c */
 ek_status ek_codecs_load(struct ek_build *b, struct ek_err *err);
 ek_status ek_codecs_open(struct ek_build *b, struct ek_err *err);
@@ -340,18 +345,29 @@ ek_status ek_index_place(struct ek_build *b, struct ek_tree_inode *inode,
 /* Write the device table into b->head. */
 ek_status ek_index_table(struct ek_build *b, struct ek_err *err);
 
-/* zindex.c: @lead stored whole blocks, then @pieces. */
+/*
+ * zindex.c: @lead stored whole blocks, then @pieces. With @tail_len > 0 the
+ * bytes of the last piece are @tail and go next to the inode.
+ */
+struct ek_coded {
+	uint64_t start, blocks; /* of the data */
+	uint64_t lead;
+	const ek_piece *pieces;
+	size_t n;
+	const uint8_t *tail;
+	uint32_t tail_len;
+};
 ek_status ek_build_coded(struct ek_build *b, struct ek_tree_inode *inode,
-			 uint64_t start, uint64_t blocks, uint64_t lead,
-			 const ek_piece *pieces, size_t n, struct ek_err *err);
+			 const struct ek_coded *c, struct ek_err *err);
 
 /* dirdata.c */
-uint64_t ek_dir_size(const struct ek_tree_node *node, uint32_t bs);
+uint64_t ek_dir_size(const struct ek_build *b, const struct ek_tree_node *node);
 /* Hand out the blocks of a directory in order; the last may be short. */
 typedef ek_status (*ek_dir_block_fn)(void *arg, const uint8_t *block, size_t n,
 				     struct ek_err *err);
-ek_status ek_dir_blocks(const struct ek_tree_node *node, uint32_t bs,
-			ek_dir_block_fn fn, void *arg, struct ek_err *err);
+ek_status ek_dir_blocks(const struct ek_build *b,
+			const struct ek_tree_node *node, ek_dir_block_fn fn,
+			void *arg, struct ek_err *err);
 
 /* special.c: inodes that are not files. */
 ek_status ek_special_place(struct ek_build *b, struct ek_tree_inode *inode,

@@ -152,6 +152,31 @@ static size_t worth(const struct ek_build *b, const struct ek_tree_inode *inode)
 	return plain > index ? plain - index : 0;
 }
 
+/*
+ * Keep the last extent of @f next to its inode, when all of the record fits a
+ * block; bounds of its parts will do.
+ */
+static void pack_tail(struct ek_build *b, struct ek_build_job *job,
+		      struct ek_job_file *f, struct ek_compress *c)
+{
+	ek_piece last = c->pieces[c->n_pieces - 1];
+	uint32_t size = ek_piece_size(last);
+	uint64_t maps = ek_div_up(f->inode->size, b->bs) *
+			(b->opt.full_indexes ? 8 : 4);
+
+	if (!b->opt.tailpacking || ek_piece_blocks(last) > 1)
+		return;
+	/* A stream is at the end of its block, stored bytes at the start. */
+	if (!size)
+		size = ek_piece_len(last);
+	if (size == b->bs ||
+	    ek_plan_head(f->inode->plan) + 8 + 16 + maps + 8 + size > b->bs)
+		return;
+	memcpy(keep_tail(job, f, size),
+	       c->out + c->used - (ek_piece_size(last) ? size : b->bs), size);
+	c->used -= b->bs;
+}
+
 static ek_status coded_file(struct ek_build *b, struct ek_build_job *job,
 			    struct ek_job_file *f, unsigned worker,
 			    struct ek_err *err)
@@ -167,10 +192,12 @@ static ek_status coded_file(struct ek_build *b, struct ek_build_job *job,
 	EK_TRY(ek_compress_feed(&c, at, size, true, worth(b, f->inode), &taken,
 				err));
 	job->codec_in += c.bytes_in;
-	if (c.full || !c.coded)
+	if (c.full || !c.coded) {
 		copy_plain(b, job, f, at);
-	else
-		accept(job, f, &c);
+		return EK_OK;
+	}
+	pack_tail(b, job, f, &c);
+	accept(job, f, &c);
 	return EK_OK;
 }
 

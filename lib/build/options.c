@@ -13,6 +13,7 @@
 /* The kernel wants no more LZ4 blocks a pcluster, whatever their size. */
 #define LZ4_BLOCKS_MAX	   256u
 #define PCLUSTER_BYTES_MAX (1u << 20)
+#define ALIGN_MAX	   (1u << 20)
 #define LABEL_MAX	   15u
 
 static ek_status check_pcluster(const struct ek_build_options *o, uint32_t size,
@@ -137,6 +138,10 @@ static ek_status check_rest(const struct ek_build_options *o,
 	if (o->workers > WORKERS_MAX)
 		return ek_fail(err, EK_INVALID, "%u workers are more than %u",
 			       o->workers, WORKERS_MAX);
+	if (o->data_align > ALIGN_MAX)
+		return ek_fail(err, EK_INVALID,
+			       "an alignment of %u blocks is more than %u",
+			       o->data_align, ALIGN_MAX);
 	if ((unsigned int)o->uuid_mode > EK_UUID_RANDOM)
 		return ek_fail(err, EK_INVALID, "UUID mode %d is not known",
 			       (int)o->uuid_mode);
@@ -167,7 +172,8 @@ ek_status ek_build_options_load(const struct ek_build_options *from,
 		to->codec = to->codecs[0].name;
 	EK_TRY(check_codecs(to, err));
 	EK_TRY(check_chunks(to, err));
-	return check_rest(to, err);
+	EK_TRY(check_rest(to, err));
+	return ek_compat_options(to, err);
 }
 
 ek_status ek_build_check_options(const struct ek_build_options *options,

@@ -186,7 +186,7 @@ ek_status ek_build_plan(struct ek_build *b, struct ek_err *err)
 		EK_TRY(check_ids(b, inode, err));
 		EK_TRY(ek_build_xattr_size(b, inode, &plan->xsize, err));
 		if (S_ISDIR(inode->mode))
-			plan->size = ek_dir_size(inode->first, b->bs);
+			plan->size = ek_dir_size(b, inode->first);
 		EK_TRY(choose_form(b, inode, plan, err));
 		EK_TRY(plan_data(b, inode, plan, err));
 	}

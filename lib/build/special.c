@@ -107,7 +107,7 @@ ek_status ek_special_write(struct ek_build *b, struct ek_tree_inode *inode,
 	EK_TRY(ek_build_inode_head(b, inode, &in, err));
 	ek_zone_write(&b->zone, pos, b->record.data, b->record.len);
 	if (S_ISDIR(inode->mode))
-		return ek_dir_blocks(inode->first, b->bs, put_block, &p, err);
+		return ek_dir_blocks(b, inode->first, put_block, &p, err);
 	if (S_ISLNK(inode->mode))
 		return put_target(&p, inode->target, inode->size, err);
 	return EK_OK;

@@ -108,28 +108,13 @@ static ek_status write_head(struct ek_build *b, struct ek_err *err)
 			     (size_t)b->head_blocks * b->bs, err);
 }
 
-/* Text that lives for ever, for stats. */
 static const char *oldest_kernel(const struct ek_build *b)
 {
-	static const struct {
-		uint8_t major, minor;
-		const char *text;
-	} names[] = {
-		{5, 4, "5.4"},	 {5, 5, "5.5"},	  {5, 13, "5.13"},
-		{5, 15, "5.15"}, {5, 16, "5.16"}, {5, 17, "5.17"},
-		{6, 1, "6.1"},	 {6, 4, "6.4"},	  {6, 6, "6.6"},
-		{6, 8, "6.8"},	 {6, 10, "6.10"}, {6, 12, "6.12"},
-		{6, 15, "6.15"}, {6, 17, "6.17"}, {7, 0, "7.0"},
-	};
 	struct ek_need needs[EK_NEEDS_MAX];
 	size_t n;
 
 	ek_needs(&b->sb, &b->cfgs, b->uses, needs, &n);
-	for (size_t i = 0; i < EK_ARRAY_SIZE(names); i++)
-		if (names[i].major == needs[n - 1].major &&
-		    names[i].minor == needs[n - 1].minor)
-			return names[i].text;
-	return "unknown";
+	return ek_need_text(&needs[n - 1]);
 }
 
 static void fill_stats(struct ek_build *b)
@@ -171,6 +156,7 @@ ek_status ek_build_finish(struct ek_build *b, struct ek_err *err)
 	if (b->blob)
 		EK_TRY(ek_sink_resize(b->blob, b->blob_blk * b->bs, err));
 	fill_super(b);
+	EK_TRY(ek_compat_image(b, err));
 	EK_TRY(write_head(b, err));
 	EK_TRY(ek_sink_resize(b->sink, b->next_blk * b->bs, err));
 	fill_stats(b);

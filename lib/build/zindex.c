@@ -27,21 +27,22 @@ static ek_status room(struct ek_build *b, uint64_t n, struct ek_err *err)
 }
 
 /* Spell the pieces out; *@most gets the blocks of the largest. */
-static void spell(struct ek_build *b, uint64_t start, uint64_t lead,
-		  const ek_piece *pieces, size_t n, uint32_t *most)
+static void spell(struct ek_build *b, const struct ek_coded *c, uint32_t *most)
 {
 	struct ek_zpiece *z = b->zpieces;
-	uint64_t la = 0, blk = start;
+	uint64_t la = 0, blk = c->start;
 
 	*most = 1;
-	for (uint64_t i = 0; i < lead + n; i++, z++) {
+	for (uint64_t i = 0; i < c->lead + c->n; i++, z++) {
 		uint32_t len = b->bs, blocks = 1;
 		bool coded = false;
 
-		if (i >= lead) {
-			len = ek_piece_len(pieces[i - lead]);
-			blocks = ek_piece_blocks(pieces[i - lead]);
-			coded = ek_piece_coded(pieces[i - lead], b->bs);
+		if (i >= c->lead) {
+			ek_piece p = c->pieces[i - c->lead];
+
+			len = ek_piece_len(p);
+			blocks = ek_piece_blocks(p);
+			coded = ek_piece_size(p) > 0;
 		}
 		*z = (struct ek_zpiece){
 			.la = la,
@@ -54,45 +55,63 @@ static void spell(struct ek_build *b, uint64_t start, uint64_t lead,
 		if (blocks > *most)
 			*most = blocks;
 	}
+	if (c->tail_len) {
+		z[-1].nodata = true;
+		z[-1].blk = 0;
+	}
+}
+
+/* What the header of the map says; announces what it takes. */
+static uint8_t fill_head(struct ek_build *b, const struct ek_tree_inode *inode,
+			 const struct ek_coded *c, uint32_t most,
+			 struct ek_zhead *head)
+{
+	unsigned int codec = ek_plan_of(inode)->codec;
+
+	*head = (struct ek_zhead){
+		.advise = b->opt.full_indexes ? 0 : EK_ZADV_COMPACT_2B,
+		.alg[0] = (uint8_t)b->codecs[codec].info->algorithm,
+		.lclusterbits = b->blkszbits,
+		.idata_size = (uint16_t)c->tail_len,
+	};
+	ek_codecs_announce(b, codec, most);
+	if (most > 1)
+		head->advise |= EK_ZADV_BIG1 | EK_ZADV_BIG2;
+	if (c->tail_len) {
+		head->advise |= EK_ZADV_INLINE;
+		b->sb.incompat |= EK_INCOMPAT_ZTAILPACKING;
+	}
+	return b->opt.full_indexes ? EK_LAYOUT_ZFULL : EK_LAYOUT_ZCOMPACT;
 }
 
 ek_status ek_build_coded(struct ek_build *b, struct ek_tree_inode *inode,
-			 uint64_t start, uint64_t blocks, uint64_t lead,
-			 const ek_piece *pieces, size_t n, struct ek_err *err)
+			 const struct ek_coded *c, struct ek_err *err)
 {
-	uint8_t layout =
-		b->opt.full_indexes ? EK_LAYOUT_ZFULL : EK_LAYOUT_ZCOMPACT;
-	unsigned int codec = ek_plan_of(inode)->codec;
-	struct ek_zhead head = {
-		.advise = b->opt.full_indexes ? 0 : EK_ZADV_COMPACT_2B,
-		.lclusterbits = b->blkszbits,
-	};
+	struct ek_zhead head;
 	struct ek_zgeom geom;
 	struct ek_inode in;
 	uint32_t most;
 	uint8_t *at;
 
-	EK_TRY(room(b, lead + n, err));
-	spell(b, start, lead, pieces, n, &most);
-	ek_codecs_announce(b, codec, most);
-	if (most > 1)
-		head.advise |= EK_ZADV_BIG1 | EK_ZADV_BIG2;
-	head.alg[0] = (uint8_t)b->codecs[codec].info->algorithm;
+	EK_TRY(room(b, c->lead + c->n, err));
+	spell(b, c, &most);
 	ek_build_inode_fill(b, inode, &in);
-	in.layout = layout;
-	in.cblocks = blocks;
+	in.layout = fill_head(b, inode, c, most, &head);
+	in.cblocks = c->blocks;
 	EK_TRY(ek_build_inode_head(b, inode, &in, err));
 	/* Inodes are 32-aligned: geometry from 0 is that of any place. */
-	EK_TRY(ek_zgeom_init(&b->sb, layout, &head, in.size, b->record.len,
+	EK_TRY(ek_zgeom_init(&b->sb, in.layout, &head, in.size, b->record.len,
 			     &geom, err));
 	if (geom.end > SIZE_MAX)
 		return ek_fail(err, EK_NOMEM, "no memory for indexes");
 	EK_TRY(ek_buf_append_zeros(&b->record, (size_t)geom.end - b->record.len,
 				   err));
 	at = b->record.data + geom.head_pos;
-	EK_TRY(ek_zhead_encode(&b->sb, layout, &head, at, err));
+	EK_TRY(ek_zhead_encode(&b->sb, in.layout, &head, at, err));
 	at = b->record.data + geom.base;
 	EK_TRY(ek_zindex_encode(&geom, head.advise, in.size, b->zpieces,
-				(size_t)(lead + n), at, err));
-	return ek_build_inode_place(b, inode, true, err);
+				(size_t)(c->lead + c->n), at, err));
+	if (c->tail_len)
+		EK_TRY(ek_buf_append(&b->record, c->tail, c->tail_len, err));
+	return ek_build_inode_place(b, inode, c->tail_len == 0, err);
 }

@@ -1,5 +1,70 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "format/needs.h"
+#include "base/bytes.h"
+#include "base/try.h"
+
+#include <string.h>
+
+/* Versions in which the format grew; ek_needs() adds no other. */
+static const struct {
+	uint8_t major, minor;
+	const char *text;
+} versions[] = {
+	{5, 4, "5.4"},	 {5, 5, "5.5"},	  {5, 13, "5.13"}, {5, 15, "5.15"},
+	{5, 16, "5.16"}, {5, 17, "5.17"}, {6, 1, "6.1"},   {6, 4, "6.4"},
+	{6, 6, "6.6"},	 {6, 8, "6.8"},	  {6, 10, "6.10"}, {6, 12, "6.12"},
+	{6, 15, "6.15"}, {6, 17, "6.17"}, {7, 0, "7.0"},   {7, 2, "7.2"},
+};
+
+/*
+ * The version that a distribution's kernel began with. What was taken over
+ * from later ones does not count: not every update has it.
+ */
+static const struct {
+	const char *name;
+	uint8_t major, minor;
+} systems[] = {
+	{"any", 5, 4},		{"debian-11", 5, 10},	 {"debian-12", 6, 1},
+	{"debian-13", 6, 12},	{"rhel-9", 5, 14},	 {"rhel-10", 6, 12},
+	{"ubuntu-20.04", 5, 4}, {"ubuntu-22.04", 5, 15}, {"ubuntu-24.04", 6, 8},
+};
+
+const char *ek_need_text(const struct ek_need *need)
+{
+	for (size_t i = 0; i < EK_ARRAY_SIZE(versions); i++)
+		if (versions[i].major == need->major &&
+		    versions[i].minor == need->minor)
+			return versions[i].text;
+	return "unknown";
+}
+
+/* A number of one to three digits at *@p; moves on. */
+static bool number(const char **p, unsigned int *n)
+{
+	const char *start = *p;
+
+	for (*n = 0; **p >= '0' && **p <= '9' && *p - start < 3; ++*p)
+		*n = *n * 10 + (unsigned int)(**p - '0');
+	return *p > start && *n <= UINT8_MAX;
+}
+
+bool ek_kernel_find(const char *name, uint8_t *major, uint8_t *minor)
+{
+	unsigned int a, b;
+
+	for (size_t i = 0; i < EK_ARRAY_SIZE(systems); i++) {
+		if (strcmp(systems[i].name, name) != 0)
+			continue;
+		*major = systems[i].major;
+		*minor = systems[i].minor;
+		return true;
+	}
+	if (!number(&name, &a) || *name++ != '.' || !number(&name, &b) || *name)
+		return false;
+	*major = (uint8_t)a;
+	*minor = (uint8_t)b;
+	return a > 5 || (a == 5 && b >= 4);
+}
 
 struct need_list {
 	struct ek_need *needs;

@@ -38,4 +38,20 @@ struct ek_need {
 void ek_needs(const struct ek_sb *sb, const struct ek_cfgs *cfgs, uint32_t uses,
 	      struct ek_need needs[EK_NEEDS_MAX], size_t *n);
 
+/* "5.4" and so on; lives for ever. "unknown" for what is no need's version. */
+const char *ek_need_text(const struct ek_need *need);
+
+/*
+ * The Linux that @name stands for: a version from 5.4 on, "any" (5.4), or a
+ * distribution. False: it is not known.
+ */
+bool ek_kernel_find(const char *name, uint8_t *major, uint8_t *minor);
+
+static inline bool ek_need_beyond(const struct ek_need *need, uint8_t major,
+				  uint8_t minor)
+{
+	return need->major > major ||
+	       (need->major == major && need->minor > minor);
+}
+
 #endif
