@@ -45,6 +45,7 @@ enum mkfs_option {
 	OPT_COMPAT,
 	OPT_PROFILE,
 	OPT_ALIGN,
+	OPT_XATTR_PREFIX,
 };
 
 #endif

@@ -198,6 +198,23 @@ static ek_status read_hints(struct mkfs_options *o, const char *name,
 	return s;
 }
 
+static ek_status add_prefix(struct mkfs_options *o, const char *value,
+			    struct ek_err *err)
+{
+	struct ek_build_options only = {.size = sizeof(only)};
+	const char **at = reallocarray(
+		o->prefixes, o->build.n_xattr_prefixes + 1, sizeof(*at));
+
+	if (!at)
+		return ek_fail(err, EK_NOMEM, "no memory");
+	o->prefixes = at;
+	o->build.xattr_prefixes = at;
+	at[o->build.n_xattr_prefixes++] = value;
+	only.xattr_prefixes = at;
+	only.n_xattr_prefixes = o->build.n_xattr_prefixes;
+	return ek_build_check_options(&only, err);
+}
+
 /*
  * Sets of choices, version 1: made by measurement, and not to change without
  * a new name. What the user says himself stays.
@@ -262,6 +279,8 @@ ek_status mkfs_codec_option(struct mkfs_options *o, int id, const char *value,
 					 &o->build.kernel_minor, err);
 	case OPT_PROFILE:
 		return set_profile(o, value, err);
+	case OPT_XATTR_PREFIX:
+		return add_prefix(o, value, err);
 	case OPT_ALIGN:
 		CLI_TRY(cli_unsigned(value, 0, ALIGN_MAX, &v, err));
 		o->build.data_align = (uint32_t)v;
@@ -278,4 +297,5 @@ void mkfs_codec_free(struct mkfs_options *o)
 	for (uint32_t i = 0; i < o->build.n_hints; i++)
 		free((char *)o->hints[i].regex);
 	free(o->hints);
+	free(o->prefixes);
 }

@@ -16,11 +16,9 @@
 
 /* Words of the peer that a later version of ours will know. */
 static const char *const later_words[] = {
-	"ztailpacking",		"fragments",
-	"all-fragments",	"dedupe",
-	"fragdedupe",		"xattr-name-filter",
-	"plain-xattr-prefixes", "48bit",
-	"dot-omitted",		NULL,
+	"ztailpacking", "fragments",   "all-fragments",
+	"dedupe",	"fragdedupe",  "plain-xattr-prefixes",
+	"48bit",	"dot-omitted", NULL,
 };
 
 static bool among(const char *word, size_t n, const char *const *list)
@@ -68,6 +66,10 @@ static ek_status set_word(struct mkfs_options *o, const char *word, size_t n,
 	} else if (is_word(word, n, "ztailpacking")) {
 		o->build.tailpacking = on;
 		o->have_tailpacking = true;
+	} else if (is_word(word, n, "xattr-name-filter")) {
+		o->build.xattr_filter = on;
+	} else if (is_word(word, n, "plain-xattr-prefixes")) {
+		/* Where else: there are no special inodes for them. */
 	} else if (is_word(word, n, "dot-omitted")) {
 		o->build.dot_omitted = on;
 	} else if (!on && is_word(word, n, "dedupe")) {
@@ -324,6 +326,7 @@ static ek_status handle(void *ctx, const struct cli_option *option,
 	case OPT_COMPAT:
 	case OPT_PROFILE:
 	case OPT_ALIGN:
+	case OPT_XATTR_PREFIX:
 		return mkfs_codec_option(o, option->id, value, err);
 	case OPT_PCLUSTER:
 		return set_pcluster(o, value, err);

@@ -29,6 +29,7 @@ struct mkfs_options {
 	/* Storage that build and walk point to. */
 	struct ek_build_codec codecs[MKFS_CODECS_MAX];
 	char codec_names[MKFS_CODECS_MAX][32];
+	const char **prefixes;	     /* owned; texts are of argv */
 	const char *profile;	     /* static; NULL: none */
 	struct ek_build_hint *hints; /* owned, with their texts */
 	char label[16];

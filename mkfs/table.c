@@ -46,7 +46,10 @@ static const struct cli_option options[] = {
 	 "force-chunk-indexes: 4 or 8 bytes a chunk. ztailpacking: ends of "
 	 "compressed files go next to inodes (Linux 5.17). legacy-compress: 8 "
 	 "bytes of index a compressed block. dot-omitted: directories without "
-	 "their own name, in an image with 48-bit inodes (6.15). Adds up",
+	 "their own name, in an image with 48-bit inodes (6.15). "
+	 "xattr-name-filter: each inode says "
+	 "which names of attributes it has not. plain-xattr-prefixes: as it "
+	 "is without the word. Adds up",
 	 "none", NULL, 0},
 	{OPT_ALIGN, "dsunit", 0, CLI_REQUIRED, "BLOCKS",
 	 "files that are stored as they are begin at a multiple of so many "
@@ -62,6 +65,10 @@ static const struct cli_option options[] = {
 	 "keep an extended attribute once for all when more than NUMBER "
 	 "inodes have it; a negative number drops all attributes",
 	 "2", NULL, 0},
+	{OPT_XATTR_PREFIX, "xattr-prefix", 0, CLI_REQUIRED, "PREFIX",
+	 "store this beginning of names of attributes once for all: user., "
+	 "trusted. or security. and more. Needs Linux 6.4. Adds up, to 128",
+	 "none", NULL, 0},
 	{OPT_LABEL, NULL, 'L', CLI_REQUIRED, "LABEL",
 	 "volume label, up to 15 bytes", "none", "Identity and time", 0},
 	{OPT_UUID, NULL, 'U', CLI_REQUIRED, "UUID",
@@ -182,7 +189,6 @@ static const struct cli_option options[] = {
 	REFUSED("file-contexts", 0, CLI_REQUIRED),
 	REFUSED("product-out", 0, CLI_REQUIRED),
 	REFUSED("fs-config-file", 0, CLI_REQUIRED),
-	REFUSED("xattr-prefix", 0, CLI_REQUIRED),
 	REFUSED("xattr-inode-digest", 0, CLI_OPTIONAL),
 	REFUSED("root-xattr-isize", 0, CLI_REQUIRED),
 	REFUSED("gzinfo", 0, CLI_OPTIONAL),

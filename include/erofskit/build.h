@@ -119,6 +119,14 @@ struct ek_build_options {
 	 */
 	int32_t xattr_share;
 	/**
+	 * Beginnings of names ("user.long.") that are stored once for all, 128
+	 * at most; each begins with user., trusted. or security.; Linux 6.4.
+	 */
+	const char *const *xattr_prefixes;
+	uint32_t n_xattr_prefixes;
+	/** Inodes say which names they have not; Linux 6.6 looks there. */
+	bool xattr_filter;
+	/**
 	 * An index: the data of files stays on the devices of a layer
 	 * (layer.h), and the image points there. Blocks are then 512 bytes
 	 * unless block_size says otherwise. What no block address reaches

@@ -2,6 +2,7 @@
 #include "build/internal.h"
 
 #include "base/try.h"
+#include "format/device.h"
 #include "format/needs.h"
 
 #include <string.h>
@@ -109,6 +110,26 @@ static ek_status make_digests(struct ek_build *b, struct ek_err *err)
 	return ek_sha_new(&b->large.sha, err);
 }
 
+/* The table of long prefixes goes behind what else the head has. */
+static ek_status reserve_longs(struct ek_build *b, struct ek_err *err)
+{
+	uint64_t at = EK_SB_OFFSET + EK_SB_SIZE_MIN + EK_CFGS_ENCODED_MAX;
+	uint64_t size;
+
+	if (b->sb.extra_devices)
+		at = ek_devslot_pos(&b->sb, b->sb.extra_devices);
+	EK_TRY(ek_xattr_longs(b, NULL, 0, &size, err));
+	if (size == 0)
+		return EK_OK;
+	b->sb.incompat |= EK_INCOMPAT_XATTR_PREFIXES;
+	/* Wherever other readers would look else, should features come. */
+	b->sb.compat |= EK_COMPAT_PLAIN_XATTR_PFX;
+	b->sb.xattr_prefix_count = (uint8_t)b->shares.n_longs;
+	b->sb.xattr_prefix_start = (uint32_t)(at / 4);
+	b->head_blocks = ek_div_up(at + size, b->bs);
+	return EK_OK;
+}
+
 static ek_status prepare(struct ek_build *b,
 			 const struct ek_build_options *options,
 			 struct ek_err *err)
@@ -132,6 +153,7 @@ static ek_status prepare(struct ek_build *b,
 		EK_TRY(ek_sink_from_fd(b->opt.blob_fd, ek_build_blob_name(b), 0,
 				       &b->blob, err));
 	EK_TRY(ek_index_devices(b, err));
+	EK_TRY(reserve_longs(b, err));
 	b->head = calloc((size_t)b->head_blocks, b->bs);
 	if (!b->head)
 		return ek_fail(err, EK_NOMEM, "no memory for the head");

@@ -166,7 +166,8 @@ static ek_status find_hint(const struct ek_build *b,
 	if (!path)
 		return ek_fail(err, EK_NOMEM, "no memory for a path");
 	for (uint32_t i = 0; i < b->n_hints && !*hint; i++)
-		if (!regexec(&((const regex_t *)b->hints)[i], path, 0, NULL, 0))
+		if (!regexec(&((const regex_t *)b->hints)[i],
+			     path + (path[0] == '/'), 0, NULL, 0))
 			*hint = &b->opt.hints[i];
 	free(path);
 	return EK_OK;

@@ -55,6 +55,8 @@ ek_status ek_compat_options(const struct ek_build_options *o,
 		sb.incompat |= EK_INCOMPAT_ZTAILPACKING;
 	if (o->dot_omitted)
 		sb.incompat |= EK_INCOMPAT_48BIT;
+	if (o->n_xattr_prefixes && o->xattr_share >= 0)
+		sb.incompat |= EK_INCOMPAT_XATTR_PREFIXES;
 	if (o->chunk_size || o->index)
 		uses |= EK_USE_CHUNKS;
 	if (o->blob || o->index)

@@ -95,6 +95,9 @@ struct ek_shares {
 	uint8_t *area; /* the entries, encoded */
 	uint64_t area_size;
 	uint64_t area_pos; /* in the zone */
+	/* Long prefixes of names, which the options own. */
+	const char *const *longs;
+	uint32_t n_longs;
 };
 
 /* One file of a job. */
@@ -270,6 +273,12 @@ bool ek_build_tail_ok(const struct ek_build *b,
 /* xattr.c */
 ek_status ek_shares_make(struct ek_build *b, struct ek_err *err);
 void ek_shares_free(struct ek_shares *shares);
+/*
+ * Take the long prefixes over; *@size gets the bytes of their table, which is
+ * written @to, unless that is NULL, of @room bytes.
+ */
+ek_status ek_xattr_longs(struct ek_build *b, uint8_t *to, size_t room,
+			 uint64_t *size, struct ek_err *err);
 ek_status ek_build_xattr_size(const struct ek_build *b,
 			      const struct ek_tree_inode *inode, uint32_t *size,
 			      struct ek_err *err);

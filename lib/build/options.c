@@ -173,6 +173,7 @@ ek_status ek_build_options_load(const struct ek_build_options *from,
 	EK_TRY(check_codecs(to, err));
 	EK_TRY(check_chunks(to, err));
 	EK_TRY(check_rest(to, err));
+	EK_TRY(ek_xattr_check_longs(to, err));
 	return ek_compat_options(to, err);
 }
 

@@ -25,6 +25,10 @@ ek_status ek_build_options_load(const struct ek_build_options *from,
 ek_status ek_codec_choose(const struct ek_build_codec *c, uint32_t max_out,
 			  struct ek_codec_choice *to, struct ek_err *err);
 
+/* xattr.c: o->xattr_prefixes */
+ek_status ek_xattr_check_longs(const struct ek_build_options *o,
+			       struct ek_err *err);
+
 /* compat.c: whether o->kernel_* can mount what @o, checked, asks for. */
 ek_status ek_compat_options(const struct ek_build_options *o,
 			    struct ek_err *err);

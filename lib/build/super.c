@@ -37,7 +37,9 @@ static void fill_super(struct ek_build *b)
 {
 	struct ek_sb *sb = &b->sb;
 
-	sb->compat = EK_COMPAT_MTIME;
+	sb->compat |= EK_COMPAT_MTIME;
+	if (b->opt.xattr_filter)
+		sb->compat |= EK_COMPAT_XATTR_FILTER;
 	if (!b->opt.no_checksum)
 		sb->compat |= EK_COMPAT_SB_CHKSUM;
 	sb->inos = b->tree->n_inodes;
@@ -59,7 +61,7 @@ static void fill_super(struct ek_build *b)
 static ek_status encode_head(struct ek_build *b, struct ek_err *err)
 {
 	size_t size = (size_t)b->head_blocks * b->bs, used;
-	uint64_t at = ek_cfgs_offset(&b->sb);
+	uint64_t at = ek_cfgs_offset(&b->sb), longs;
 
 	memset(b->head, 0, size);
 	EK_TRY(ek_sb_encode(&b->sb, b->head + EK_SB_OFFSET, size - EK_SB_OFFSET,
@@ -67,6 +69,11 @@ static ek_status encode_head(struct ek_build *b, struct ek_err *err)
 	if (b->sb.incompat & EK_INCOMPAT_COMPR_CFGS)
 		EK_TRY(ek_cfgs_encode(&b->cfgs, b->head + at, size - (size_t)at,
 				      &used, err));
+	if (b->sb.xattr_prefix_count) {
+		at = (uint64_t)b->sb.xattr_prefix_start * 4;
+		EK_TRY(ek_xattr_longs(b, b->head + at, size - (size_t)at,
+				      &longs, err));
+	}
 	return ek_index_table(b, err);
 }
 

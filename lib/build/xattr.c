@@ -38,13 +38,24 @@ static int shared_by_name(const void *a, const void *b)
 	return (x->value_len > y->value_len) - (x->value_len < y->value_len);
 }
 
-static void entry_of(const struct ek_tree_xattr *x, struct ek_xattr_entry *e)
+static void entry_of(const struct ek_shares *s, const struct ek_tree_xattr *x,
+		     struct ek_xattr_entry *e)
 {
 	size_t plen = 0;
 
 	memset(e, 0, sizeof(*e));
 	/* Names were checked by ek_build_xattr_size(). */
 	EK_BUG_ON(!ek_xattr_split(x->name, x->name_len, &e->index, &plen));
+	/* The first long prefix that fits. */
+	for (uint32_t i = 0; i < s->n_longs; i++) {
+		size_t n = strlen(s->longs[i]);
+
+		if (x->name_len < n || memcmp(x->name, s->longs[i], n) != 0)
+			continue;
+		e->index = (uint8_t)(EK_XATTR_LONG | i);
+		plen = n;
+		break;
+	}
 	e->name = (const uint8_t *)x->name + plen;
 	e->namelen = (uint8_t)(x->name_len - plen);
 	e->value = x->value;
@@ -171,7 +182,7 @@ static ek_status encode_area(struct ek_shares *s, struct ek_err *err)
 	for (size_t i = 0; i < s->n; i++) {
 		struct ek_xattr_entry e;
 
-		entry_of(s->at[i].xattr, &e);
+		entry_of(s, s->at[i].xattr, &e);
 		s->at[i].id = (uint32_t)(pos / 4);
 		pos += ek_xattr_entry_size(e.namelen, e.valuelen);
 		if (pos > AREA_MAX || pos > SIZE_MAX)
@@ -186,7 +197,7 @@ static ek_status encode_area(struct ek_shares *s, struct ek_err *err)
 		struct ek_xattr_entry e;
 		uint64_t at = (uint64_t)s->at[i].id * 4;
 
-		entry_of(s->at[i].xattr, &e);
+		entry_of(s, s->at[i].xattr, &e);
 		EK_TRY(ek_xattr_entry_encode(&e, s->area + at,
 					     (size_t)(pos - at), err));
 	}
@@ -207,6 +218,70 @@ ek_status ek_shares_make(struct ek_build *b, struct ek_err *err)
 	EK_TRY(pick(b, uses, n, err));
 	drop_unreferenced(b);
 	return encode_area(&b->shares, err);
+}
+
+/* Cut a long prefix in its base and the rest. */
+static bool split_long(const char *name, struct ek_xattr_long *l)
+{
+	static const uint8_t bases[] = {1, 4, 6};
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < EK_ARRAY_SIZE(bases); i++) {
+		const char *base = ek_xattr_prefix(bases[i]);
+		size_t k = strlen(base);
+
+		if (n < k || memcmp(name, base, k) != 0 || n - k > 255)
+			continue;
+		l->base = bases[i];
+		l->infix = (const uint8_t *)name + k;
+		l->infixlen = (uint8_t)(n - k);
+		return true;
+	}
+	return false;
+}
+
+ek_status ek_xattr_check_longs(const struct ek_build_options *o,
+			       struct ek_err *err)
+{
+	struct ek_xattr_long l;
+
+	if (o->n_xattr_prefixes > EK_XATTR_LONG_MAX)
+		return ek_fail(err, EK_INVALID,
+			       "%u prefixes of attributes are more than %u",
+			       o->n_xattr_prefixes, EK_XATTR_LONG_MAX);
+	for (uint32_t i = 0; i < o->n_xattr_prefixes; i++)
+		if (!split_long(o->xattr_prefixes[i], &l))
+			return ek_fail(err, EK_INVALID,
+				       "prefix \"%s\" does not begin with "
+				       "user., trusted. or security., or is "
+				       "too long",
+				       o->xattr_prefixes[i]);
+	return EK_OK;
+}
+
+ek_status ek_xattr_longs(struct ek_build *b, uint8_t *to, size_t room,
+			 uint64_t *size, struct ek_err *err)
+{
+	uint8_t record[EK_XATTR_LONG_SIZE_MAX + 2];
+	struct ek_shares *s = &b->shares;
+	size_t used;
+
+	s->longs = b->opt.xattr_prefixes;
+	s->n_longs = b->opt.xattr_share < 0 ? 0 : b->opt.n_xattr_prefixes;
+	*size = 0;
+	for (uint32_t i = 0; i < s->n_longs; i++) {
+		struct ek_xattr_long l = {0};
+
+		EK_BUG_ON(!split_long(s->longs[i], &l));
+		EK_TRY(ek_xattr_long_encode(&l, record, sizeof(record), &used,
+					    err));
+		if (to) {
+			EK_BUG_ON(room - *size < used);
+			memcpy(to + *size, record, used);
+		}
+		*size += used;
+	}
+	return EK_OK;
 }
 
 void ek_shares_free(struct ek_shares *shares)
@@ -235,7 +310,7 @@ ek_status ek_build_xattr_size(const struct ek_build *b,
 			total += 4;
 			continue;
 		}
-		entry_of(x, &e);
+		entry_of(&b->shares, x, &e);
 		total += ek_xattr_entry_size(e.namelen, e.valuelen);
 	}
 	if (total > EK_XATTR_REGION_MAX)
@@ -246,13 +321,35 @@ ek_status ek_build_xattr_size(const struct ek_build *b,
 	return EK_OK;
 }
 
-static ek_status append_entry(const struct ek_tree_xattr *x, struct ek_buf *buf,
+/* Which names an inode has not (4.5): all of them count, shared ones too. */
+static uint32_t filter_of(const struct ek_build *b,
+			  const struct ek_tree_inode *inode)
+{
+	uint32_t filter = EK_XATTR_FILTER_EMPTY;
+
+	if (!b->opt.xattr_filter)
+		return 0;
+	for (uint32_t i = 0; i < inode->n_xattrs; i++) {
+		const struct ek_tree_xattr *x = inode->xattrs[i];
+		uint8_t index;
+		size_t plen;
+
+		EK_BUG_ON(!ek_xattr_split(x->name, x->name_len, &index, &plen));
+		filter &= ~(UINT32_C(1) << ek_xattr_filter_bit(
+				    index, (const uint8_t *)x->name + plen,
+				    x->name_len - plen));
+	}
+	return filter;
+}
+
+static ek_status append_entry(const struct ek_shares *s,
+			      const struct ek_tree_xattr *x, struct ek_buf *buf,
 			      struct ek_err *err)
 {
 	struct ek_xattr_entry e;
 	uint32_t n;
 
-	entry_of(x, &e);
+	entry_of(s, x, &e);
 	n = ek_xattr_entry_size(e.namelen, e.valuelen);
 	EK_TRY(ek_buf_append_zeros(buf, n, err));
 	return ek_xattr_entry_encode(&e, buf->data + buf->len - n, n, err);
@@ -280,6 +377,7 @@ ek_status ek_build_xattr_append(const struct ek_build *b,
 		ek_put_le32(id, s->id);
 		EK_TRY(ek_buf_append(buf, id, sizeof(id), err));
 	}
+	head.filter = filter_of(b, inode);
 	ek_xattr_head_encode(&head, buf->data + at);
 	head.shared_count = 0;
 	for (uint32_t i = 0; i < inode->n_xattrs; i++) {
@@ -288,7 +386,8 @@ ek_status ek_build_xattr_append(const struct ek_build *b,
 		if (is_shared)
 			head.shared_count++;
 		else
-			EK_TRY(append_entry(inode->xattrs[i], buf, err));
+			EK_TRY(append_entry(&b->shares, inode->xattrs[i], buf,
+					    err));
 	}
 	EK_BUG_ON(buf->len - at != ek_plan_of(inode)->xsize);
 	return EK_OK;
