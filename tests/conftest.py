@@ -2,7 +2,8 @@
 """Fixtures of the program tests.
 
 EK_BUILD names the build directory (build/release of this tree by default);
-EK_MKFS, EK_DUMP, EK_FSCK, EK_TARFS name single programs. EK_SOAK=1 adds the long tests.
+EK_MKFS, EK_DUMP, EK_FSCK, EK_TARFS name single programs. EK_SOAK=1 adds the
+long tests.
 EK_CORPORA=full adds the corpora that must be fetched. EK_TMP is where images
 go: a disk file system, since the kernel mounts no file of a tmpfs.
 """

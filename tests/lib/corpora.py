@@ -2,7 +2,8 @@
 """Trees of the real world, made once and kept in CACHE.
 
 "slice" is cut from the machine's own files and costs a second. The others are
-fetched (debootstrap, apt, npm) when EK_CORPORA=full or EK_SOAK=1 asks; a corpus that cannot be had is a skip with its reason.
+fetched (debootstrap, apt, npm) when EK_CORPORA=full or EK_SOAK=1 asks; a
+corpus that cannot be had is a skip with its reason.
 """
 
 import os
