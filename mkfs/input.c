@@ -196,7 +196,7 @@ static ek_status hint(struct ek_err *err)
 	static const char words[] = " (a tar archive needs --tar)";
 
 	if (strlen(err->text) + sizeof(words) <= sizeof(err->text))
-		strcat(err->text, words);
+		memcpy(err->text + strlen(err->text), words, sizeof(words));
 	return err->status;
 }
 

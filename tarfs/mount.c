@@ -97,7 +97,7 @@ static ek_status lower(const struct record *r, const char *dir,
 /* "key=VALUE" for overlayfs: commas, colons, backslashes are escaped. */
 static size_t put_option(char *to, const char *key, const char *value)
 {
-	char *p = to + sprintf(to, "%s=", key);
+	char *p = stpcpy(stpcpy(to, key), "=");
 
 	for (; *value; value++) {
 		if (strchr("\\,:", *value))

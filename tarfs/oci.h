@@ -12,8 +12,9 @@
 #define OCI_CONFIG	"application/vnd.oci.image.config.v1+json"
 #define OCI_LAYER_EROFS "application/vnd.erofs.layer.v1"
 
-#define DOCKER_INDEX	"application/vnd.docker.distribution.manifest.list.v2+json"
-#define DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
+#define DOCKER_DIST	"application/vnd.docker.distribution."
+#define DOCKER_INDEX	DOCKER_DIST "manifest.list.v2+json"
+#define DOCKER_MANIFEST DOCKER_DIST "manifest.v2+json"
 #define DOCKER_CONFIG	"application/vnd.docker.container.image.v1+json"
 
 /* A descriptor: borrowed from its JSON. */

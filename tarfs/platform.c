@@ -63,8 +63,10 @@ void platform_host(struct platform *p)
 	snprintf(p->arch, sizeof(p->arch), "%.31s", u.machine);
 	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++)
 		if (strcmp(u.machine, machines[i].machine) == 0) {
-			strcpy(p->arch, machines[i].arch);
-			strcpy(p->variant, machines[i].variant);
+			snprintf(p->arch, sizeof(p->arch), "%s",
+				 machines[i].arch);
+			snprintf(p->variant, sizeof(p->variant), "%s",
+				 machines[i].variant);
 		}
 }
 

@@ -31,6 +31,17 @@ def _run(*argv, cwd=None):
                    stderr=subprocess.PIPE)
 
 
+def _take(old, new, room):
+    """Copy one file; its size. The machine lives: it may be gone."""
+    try:
+        size = os.lstat(old).st_size
+        if size <= room and (os.path.islink(old) or os.path.isfile(old)):
+            shutil.copy2(old, new, follow_symlinks=False)
+        return size
+    except FileNotFoundError:
+        return 0
+
+
 def _slice(where):
     """Up to SLICE_BYTES of each of several directories of this machine."""
     for source in SLICE:
@@ -44,13 +55,10 @@ def _slice(where):
             into = os.path.join(base, os.path.relpath(path, source))
             os.makedirs(into, exist_ok=True)
             for name in sorted(files):
-                old = os.path.join(path, name)
-                room -= os.lstat(old).st_size
+                room -= _take(os.path.join(path, name),
+                              os.path.join(into, name), room)
                 if room < 0:
                     break
-                if os.path.islink(old) or os.path.isfile(old):
-                    shutil.copy2(old, os.path.join(into, name),
-                                 follow_symlinks=False)
             if room < 0:
                 break
 
