@@ -127,7 +127,7 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 static ek_status note(struct ekd_store *s, const char *name, struct ek_err *err)
 {
 	struct ekd_entry *e;
-	struct stat data, map;
+	struct stat data = {0}, map;
 	int fd = openat(s->blobs, name,
 			O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	bool whole;
@@ -135,8 +135,9 @@ static ek_status note(struct ekd_store *s, const char *name, struct ek_err *err)
 	if (fd < 0)
 		return EK_OK; /* none of ours */
 	whole = faccessat(fd, "meta", F_OK, 0) == 0 &&
-		fstatat(fd, "data", &data, AT_SYMLINK_NOFOLLOW) == 0 &&
-		fstatat(fd, "map", &map, AT_SYMLINK_NOFOLLOW) == 0;
+		fstatat(fd, "data", &data, AT_SYMLINK_NOFOLLOW) == 0;
+	if (fstatat(fd, "map", &map, AT_SYMLINK_NOFOLLOW) < 0)
+		map = data; /* it will be made */
 	close(fd);
 	if (!whole)
 		return ekd_remove(s, s->blobs, name, "meta", err);
