@@ -79,17 +79,29 @@ ek_status ek_tar_count(const uint8_t *field, size_t n, uint64_t *value,
 
 bool ek_tar_checksum_ok(const uint8_t block[EK_TAR_BLOCK])
 {
-	int64_t want = 0, plain = 0, with_sign = 0;
+	/* Four sums of 16 bits, none of which can overflow over one block. */
+	const uint64_t lanes = UINT64_C(0x00ff00ff00ff00ff);
+	uint64_t sums = 0, word;
+	int64_t want = 0, plain = 0;
+	unsigned high = 0;
 
 	if (ek_tar_number(block + AT_CHECKSUM, 8, &want, NULL) != EK_OK)
 		return false;
-	for (unsigned i = 0; i < EK_TAR_BLOCK; i++) {
-		bool own = i >= AT_CHECKSUM && i < AT_CHECKSUM + 8;
-
-		plain += own ? ' ' : block[i];
-		with_sign += own ? ' ' : (int8_t)block[i];
+	for (unsigned i = 0; i < EK_TAR_BLOCK; i += 8) {
+		memcpy(&word, block + i, 8);
+		sums += (word & lanes) + (word >> 8 & lanes);
+		high += (unsigned)__builtin_popcountll(
+			word & UINT64_C(0x8080808080808080));
 	}
-	return want == plain || want == with_sign;
+	for (; sums; sums >>= 16)
+		plain += (int64_t)(sums & 0xffff);
+	/* The sum's own place counts as spaces. */
+	for (unsigned i = AT_CHECKSUM; i < AT_CHECKSUM + 8; i++) {
+		plain += ' ' - block[i];
+		high -= block[i] >> 7;
+	}
+	/* A byte with its highest bit is 256 less when it has a sign. */
+	return want == plain || want == plain - 256 * (int64_t)high;
 }
 
 static void copy_field(char *to, const uint8_t *field, size_t n)
