@@ -243,8 +243,12 @@ static ek_status set_profile(struct mkfs_options *o, const char *value,
 
 ek_status mkfs_finish_codecs(struct mkfs_options *o, struct ek_err *err)
 {
+	unsigned kernel = o->build.kernel_major * 256u + o->build.kernel_minor;
 	size_t i = 0;
 
+	/* The faster way, where the kernel is known to have it. */
+	if (!o->have_wide && kernel >= 6 * 256 + 15)
+		o->build.wide = true;
 	if (!o->profile)
 		return EK_OK;
 	while (strcmp(profiles[i].name, o->profile))

@@ -70,6 +70,9 @@ static ek_status set_word(struct mkfs_options *o, const char *word, size_t n,
 		o->build.xattr_filter = on;
 	} else if (is_word(word, n, "plain-xattr-prefixes")) {
 		/* Where else: there are no special inodes for them. */
+	} else if (is_word(word, n, "48bit")) {
+		o->build.wide = on;
+		o->have_wide = true;
 	} else if (is_word(word, n, "dot-omitted")) {
 		o->build.dot_omitted = on;
 	} else if (!on && is_word(word, n, "dedupe")) {

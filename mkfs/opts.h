@@ -37,7 +37,7 @@ struct mkfs_options {
 	char **regexes; /* owned copies */
 
 	/* While parsing. */
-	bool have_time, have_max_pcluster, have_tailpacking;
+	bool have_time, have_max_pcluster, have_tailpacking, have_wide;
 	const char *for_tar, *for_overlay; /* last option that needs one */
 	int64_t time;
 	enum { SCOPE_UNSET, SCOPE_ALL, SCOPE_SUPERBLOCK } time_scope;

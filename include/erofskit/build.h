@@ -85,6 +85,12 @@ struct ek_build_options {
 	bool full_indexes;
 	/** Ends of compressed files go next to inodes; Linux 5.17. */
 	bool tailpacking;
+	/**
+	 * 48-bit inodes and, but for LZ4, data cut every max_pcluster bytes (a
+	 * power of two beneath it), encoded in one pass and laid end to end;
+	 * without tailpacking. Linux 6.15.
+	 */
+	bool wide;
 	/** No "." in directories, and 48-bit inodes; Linux 6.15. */
 	bool dot_omitted;
 	/**

@@ -142,10 +142,10 @@ static ek_status prepare(struct ek_build *b,
 	b->workers = b->opt.workers ? b->opt.workers : ek_cpus();
 	EK_TRY(ek_codecs_load(b, err));
 	b->sb.blkszbits = b->blkszbits;
-	if (b->opt.dot_omitted) {
+	if (b->opt.dot_omitted || b->opt.wide)
 		b->sb.incompat |= EK_INCOMPAT_48BIT;
+	if (b->opt.dot_omitted)
 		b->uses |= EK_USE_IFORMAT_BIT4;
-	}
 	/* The superblock and the configurations of codecs. */
 	b->head_blocks = ek_div_up(
 		EK_SB_OFFSET + EK_SB_SIZE_MIN + EK_CFGS_ENCODED_MAX, b->bs);

@@ -191,6 +191,21 @@ ek_status ek_codecs_plan(const struct ek_build *b,
 	return EK_OK;
 }
 
+size_t ek_codecs_unit(const struct ek_build *b,
+		      const struct ek_tree_inode *inode)
+{
+	const struct ek_plan *plan = inode->plan;
+	size_t unit = b->bs;
+
+	/* LZ4 fills a pcluster in one pass anyhow. */
+	if (!b->opt.wide || !plan->max_blocks ||
+	    b->codecs[plan->codec].info->algorithm == EK_CODEC_LZ4)
+		return 0;
+	while (2 * unit <= (size_t)plan->max_blocks * b->bs)
+		unit *= 2;
+	return unit;
+}
+
 void ek_codecs_announce(struct ek_build *b, unsigned int codec, uint32_t most)
 {
 	const struct ek_codec_choice *c = &b->codecs[codec];

@@ -72,6 +72,7 @@ static ek_status place_file(struct ek_build *b, const struct ek_build_job *job,
 	struct ek_coded c = {
 		.start = blk,
 		.blocks = f->blocks,
+		.shift = (uint32_t)(f->at % b->bs),
 		.pieces = job->pieces + f->pieces,
 		.n = f->n_pieces,
 		.tail = f->tail,
@@ -87,27 +88,25 @@ static ek_status commit_batch(struct ek_build *b, struct ek_build_job *job,
 			      struct ek_err *err)
 {
 	bool one_by_one = b->opt.data_align > 1;
-	const uint8_t *at = job->out;
-	uint64_t blk = b->next_blk;
+	uint64_t base = b->next_blk;
 
 	if (!one_by_one)
 		EK_TRY(ek_build_append(b, job->out, job->out_used, err));
 	for (uint32_t i = 0; i < job->n_files; i++) {
 		struct ek_job_file *f = &job->files[i];
-		size_t n = (size_t)f->blocks * b->bs;
+		uint64_t blk = base + f->at / b->bs;
 
 		if (one_by_one) {
 			if (!f->coded)
 				EK_TRY(align(b, f->blocks, err));
 			blk = b->next_blk;
-			EK_TRY(ek_build_append(b, at, n, err));
-			at += n;
+			EK_TRY(ek_build_append(b, job->out + f->at,
+					       (size_t)f->blocks * b->bs, err));
 		}
 		EK_TRY(reach(b, f->inode, err));
 		EK_TRY(place_file(b, job, f, blk, err));
 		if (b->digests)
 			memcpy(b->digests[f->inode->index], f->sha256, 32);
-		blk += f->blocks;
 	}
 	return EK_OK;
 }
@@ -145,7 +144,7 @@ static ek_status note_pieces(struct ek_build *b, struct ek_build_job *job,
 			     const struct ek_job_file *f, struct ek_err *err)
 {
 	struct ek_large *l = &b->large;
-	uint32_t left = job->len;
+	uint32_t left = job->len, unit = (uint32_t)ek_codecs_unit(b, f->inode);
 
 	if (f->coded) {
 		l->coded = true;
@@ -155,6 +154,11 @@ static ek_status note_pieces(struct ek_build *b, struct ek_build_job *job,
 					   EK_PIECES_MAX, err));
 		return EK_OK;
 	}
+	for (; unit && left; left -= (uint32_t)ek_min(left, unit))
+		EK_TRY(ek_vec_push(
+			&l->pieces,
+			ek_piece_make((uint32_t)ek_min(left, unit), 0),
+			EK_PIECES_MAX, err));
 	for (; left; left -= (uint32_t)ek_min(left, b->bs)) {
 		ek_piece p = ek_piece_make((uint32_t)ek_min(left, b->bs), 1);
 

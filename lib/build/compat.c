@@ -53,7 +53,7 @@ ek_status ek_compat_options(const struct ek_build_options *o,
 		sb.incompat |= EK_INCOMPAT_COMPR_CFGS;
 	if (n && o->tailpacking)
 		sb.incompat |= EK_INCOMPAT_ZTAILPACKING;
-	if (o->dot_omitted)
+	if (o->dot_omitted || o->wide)
 		sb.incompat |= EK_INCOMPAT_48BIT;
 	if (o->n_xattr_prefixes && o->xattr_share >= 0)
 		sb.incompat |= EK_INCOMPAT_XATTR_PREFIXES;

@@ -204,6 +204,28 @@ static ek_status step(struct ek_compress *c, const uint8_t *in, size_t n,
 	return EK_OK;
 }
 
+/* One unit, coded or stored. */
+static ek_status step_unit(struct ek_compress *c, const uint8_t *in, size_t n,
+			   size_t *pos, struct ek_err *err)
+{
+	size_t len = ek_min(c->unit, n - *pos), size = 0;
+	uint64_t before = ek_encoder_fed(c->enc);
+	uint8_t *out = c->out + c->used;
+
+	EK_TRY(ek_encode_whole(c->enc, in + *pos, len, out, len - 1, &size,
+			       err));
+	c->bytes_in += ek_encoder_fed(c->enc) - before;
+	if (size == 0)
+		memcpy(out, in + *pos, len);
+	else
+		c->coded = true;
+	add_piece(c, (uint32_t)len, 0, (uint32_t)size);
+	c->used += size ? size : len;
+	c->done += len;
+	*pos += len;
+	return EK_OK;
+}
+
 ek_status ek_compress_feed(struct ek_compress *c, const uint8_t *in, size_t n,
 			   bool last, size_t limit, size_t *taken,
 			   struct ek_err *err)
@@ -218,7 +240,10 @@ ek_status ek_compress_feed(struct ek_compress *c, const uint8_t *in, size_t n,
 			c->full = true;
 			break;
 		}
-		EK_TRY(step(c, in, n, last, &pos, err));
+		if (c->unit)
+			EK_TRY(step_unit(c, in, n, &pos, err));
+		else
+			EK_TRY(step(c, in, n, last, &pos, err));
 	}
 	if (c->used - c->start >= limit)
 		c->full = true;

@@ -64,6 +64,12 @@ struct ek_compress {
 	size_t max_len;	     /* of one extent; at most EK_EXTENT_FEED */
 	/* Keep the room that LZ4 needs to be decoded in place. */
 	bool lz4_margin;
+	/*
+	 * Non-zero: cut the run every @unit bytes, encode each in one pass and
+	 * lay the streams end to end, without regard to blocks. Pieces have no
+	 * blocks then.
+	 */
+	size_t unit;
 
 	uint8_t *out;	/* block-aligned in the image */
 	size_t out_cap; /* bytes; see ek_compress_room() */
@@ -71,7 +77,7 @@ struct ek_compress {
 	size_t cap_pieces;
 
 	/* Results, added to. */
-	size_t used; /* bytes of out, whole blocks */
+	size_t used; /* bytes of out, whole blocks but with unit */
 	size_t n_pieces;
 	uint64_t bytes_in; /* that the codec has read, again and again */
 	bool coded;	   /* some extent of this run is coded */

@@ -104,7 +104,8 @@ struct ek_shares {
 struct ek_job_file {
 	struct ek_tree_inode *inode;
 	bool coded;
-	uint32_t blocks; /* in the job's out */
+	size_t at;	 /* in the job's out */
+	uint32_t blocks; /* there */
 	uint32_t pieces; /* of the job's */
 	uint32_t n_pieces;
 	uint32_t tail_len; /* inline */
@@ -222,6 +223,9 @@ ek_status ek_compat_image(const struct ek_build *b, struct ek_err *err);
 bool ek_compat_has(const struct ek_build *b, uint8_t major, uint8_t minor);
 
 /* codecs.c */
+/* Bytes of a unit (compress.h) of @inode; 0: it has pclusters. */
+size_t ek_codecs_unit(const struct ek_build *b,
+		      const struct ek_tree_inode *inode);
 ek_status ek_codecs_load(struct ek_build *b, struct ek_err *err);
 ek_status ek_codecs_open(struct ek_build *b, struct ek_err *err);
 void ek_codecs_close(struct ek_build *b);
@@ -360,6 +364,11 @@ ek_status ek_index_table(struct ek_build *b, struct ek_err *err);
  */
 struct ek_coded {
 	uint64_t start, blocks; /* of the data */
+	/*
+	 * Bytes after the start, with units (compress.h); a whole segment of a
+	 * file begins a block.
+	 */
+	uint32_t shift;
 	uint64_t lead;
 	const ek_piece *pieces;
 	size_t n;

@@ -37,6 +37,13 @@ static void pad_block(struct ek_build_job *job, uint32_t bs)
 	job->out_used = end;
 }
 
+/* Where the data of @f begin that are whole blocks. */
+static void begin_block(struct ek_build_job *job, struct ek_job_file *f)
+{
+	pad_block(job, job->b->bs);
+	f->at = job->out_used;
+}
+
 /* Keep @n bytes in job->in, as the tail of @f. */
 static uint8_t *keep_tail(struct ek_build_job *job, struct ek_job_file *f,
 			  size_t n)
@@ -63,8 +70,10 @@ static ek_status plain_file(struct ek_build *b, struct ek_build_job *job,
 			    struct ek_err *err)
 {
 	size_t size = (size_t)f->inode->size, tail = size % b->bs;
-	uint8_t *at = job->out + job->out_used;
+	uint8_t *at;
 
+	begin_block(job, f);
+	at = job->out + job->out_used;
 	/* Of a file in chunks the end is a chunk. */
 	if (!ek_build_tail_ok(b, f->inode, tail) ||
 	    (b->opt.chunk_size && size > b->bs))
@@ -89,6 +98,7 @@ static void copy_plain(struct ek_build *b, struct ek_build_job *job,
 {
 	size_t size = (size_t)f->inode->size, tail = size % b->bs;
 
+	begin_block(job, f);
 	if (!ek_build_tail_ok(b, f->inode, tail))
 		tail = 0;
 	if (tail) {
@@ -113,6 +123,7 @@ static void begin(struct ek_build_job *job, const struct ek_job_file *f,
 		.bs = b->bs,
 		.max_blocks = plan->max_blocks,
 		.max_len = b->opt.max_extent,
+		.unit = ek_codecs_unit(b, f->inode),
 		.lz4_margin = info->algorithm == EK_CODEC_LZ4,
 		.out = job->out,
 		.out_cap = b->out_cap,
@@ -128,7 +139,7 @@ static void begin(struct ek_build_job *job, const struct ek_job_file *f,
 static void accept(struct ek_build_job *job, struct ek_job_file *f,
 		   const struct ek_compress *c)
 {
-	f->blocks = (uint32_t)((c->used - job->out_used) / job->b->bs);
+	f->blocks = (uint32_t)ek_div_up(c->used - job->out_used, job->b->bs);
 	f->coded = c->coded;
 	f->pieces = (uint32_t)job->n_pieces;
 	f->n_pieces = (uint32_t)(c->n_pieces - job->n_pieces);
@@ -143,12 +154,15 @@ static void accept(struct ek_build_job *job, struct ek_job_file *f,
 static size_t worth(const struct ek_build *b, const struct ek_tree_inode *inode)
 {
 	size_t size = (size_t)inode->size, plain, index;
+	size_t unit = ek_codecs_unit(b, inode);
 
 	plain = (size_t)ek_round_up(size, b->bs);
 	if (ek_build_tail_ok(b, inode, size % b->bs))
 		plain = size;
 	index = (size_t)ek_div_up(size, b->bs) * (b->opt.full_indexes ? 8 : 4) +
 		(b->opt.full_indexes ? 24 : 16);
+	if (unit)
+		index = 24 + 4 * (size_t)ek_div_up(size, unit);
 	return plain > index ? plain - index : 0;
 }
 
@@ -164,7 +178,7 @@ static void pack_tail(struct ek_build *b, struct ek_build_job *job,
 	uint64_t maps = ek_div_up(f->inode->size, b->bs) *
 			(b->opt.full_indexes ? 8 : 4);
 
-	if (!b->opt.tailpacking || ek_piece_blocks(last) > 1)
+	if (!b->opt.tailpacking || c->unit || ek_piece_blocks(last) > 1)
 		return;
 	/* A stream is at the end of its block, stored bytes at the start. */
 	if (!size)
@@ -188,6 +202,10 @@ static ek_status coded_file(struct ek_build *b, struct ek_build_job *job,
 	EK_TRY(read_file(b, f->inode, 0, at, size, err));
 	EK_TRY(digest(b, f, at, size, err));
 	job->in_used += size;
+	/* Streams may follow each other, but not where files are aligned. */
+	f->at = job->out_used;
+	if (!ek_codecs_unit(b, f->inode) || b->opt.data_align > 1)
+		begin_block(job, f);
 	begin(job, f, worker, &c);
 	EK_TRY(ek_compress_feed(&c, at, size, true, worth(b, f->inode), &taken,
 				err));
@@ -221,6 +239,7 @@ static ek_status run_batch(struct ek_build_job *job, unsigned worker,
 		else
 			EK_TRY(plain_file(b, job, f, worker, err));
 	}
+	pad_block(job, b->bs);
 	return EK_OK;
 }
 
@@ -301,6 +320,7 @@ static ek_status coded_segment(struct ek_build *b, struct ek_build_job *job,
 	/* Stored blocks alone are the file as it is. */
 	if (c.done == job->len && (!c.coded || !c.full)) {
 		accept(job, f, &c);
+		pad_block(job, b->bs);
 		return EK_OK;
 	}
 	return plain_segment(b, job, f, worker, err);

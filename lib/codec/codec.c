@@ -311,3 +311,25 @@ ek_status ek_encode_fill(struct ek_encoder *enc, const uint8_t *in,
 	*n_in = taken;
 	return EK_OK;
 }
+
+ek_status ek_encode_whole(struct ek_encoder *enc, const uint8_t *in,
+			  size_t n_in, uint8_t *out, size_t room,
+			  size_t *n_used, struct ek_err *err)
+{
+	size_t taken = n_in;
+
+	*n_used = 0;
+	if (n_in == 0 || room == 0 || n_in > EK_CODEC_MAX)
+		return EK_OK;
+	if (!enc->ops->whole) {
+		EK_TRY(ek_encode_fill(enc, in, &taken, out, room, n_used, err));
+		if (taken != n_in)
+			*n_used = 0;
+		return EK_OK;
+	}
+	enc->fed += n_in;
+	EK_TRY(enc->ops->whole(enc, in, n_in, out, room, n_used, err));
+	if (*n_used > room || out[0] == 0)
+		*n_used = 0;
+	return EK_OK;
+}

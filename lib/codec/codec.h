@@ -148,4 +148,12 @@ ek_status ek_encode_fill(struct ek_encoder *enc, const uint8_t *in,
 			 size_t *n_in, uint8_t *out, size_t n_out,
 			 size_t *n_used, struct ek_err *err);
 
+/*
+ * Fixed input: encode all of the @n_in bytes in one pass. *@n_used is 0 when
+ * they do not fit @room. First byte and determinism as above.
+ */
+ek_status ek_encode_whole(struct ek_encoder *enc, const uint8_t *in,
+			  size_t n_in, uint8_t *out, size_t room,
+			  size_t *n_used, struct ek_err *err);
+
 #endif

@@ -37,6 +37,13 @@ struct ek_encoder_ops {
 	ek_status (*fill)(struct ek_encoder *enc, const uint8_t *in,
 			  size_t *n_in, uint8_t *out, size_t n_out,
 			  size_t *n_used, struct ek_err *err);
+	/*
+	 * Encode all of @in, *n_used = 0 when @room is too small. NULL: fill
+	 * does as well.
+	 */
+	ek_status (*whole)(struct ek_encoder *enc, const uint8_t *in,
+			   size_t n_in, uint8_t *out, size_t room,
+			   size_t *n_used, struct ek_err *err);
 	void (*free)(struct ek_encoder *enc);
 };
 

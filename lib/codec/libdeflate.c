@@ -60,7 +60,7 @@ static ek_status ldefl_open(const struct ek_encoder_params *params,
 	return EK_OK;
 }
 
-static size_t whole(struct ek_encoder *enc, const uint8_t *in, size_t n_in,
+static size_t trial(struct ek_encoder *enc, const uint8_t *in, size_t n_in,
 		    uint8_t *out, size_t room)
 {
 	struct ldefl *d = (struct ldefl *)enc;
@@ -77,7 +77,7 @@ static ek_status fill(struct ek_encoder *enc, const uint8_t *in, size_t *n_in,
 	(void)err;
 	if (n_out > d->n_scratch / 2)
 		n_out = d->n_scratch / 2;
-	ek_fit_whole(enc, whole, in, n_in, out, n_out, n_used, d->scratch,
+	ek_fit_whole(enc, trial, in, n_in, out, n_out, n_used, d->scratch,
 		     d->n_scratch);
 	/* As for zlib: bits behind those of a stored block. */
 	if (*n_used && out[0] == 0)
@@ -85,7 +85,19 @@ static ek_status fill(struct ek_encoder *enc, const uint8_t *in, size_t *n_in,
 	return EK_OK;
 }
 
+static ek_status whole(struct ek_encoder *enc, const uint8_t *in, size_t n_in,
+		       uint8_t *out, size_t room, size_t *n_used,
+		       struct ek_err *err)
+{
+	(void)err;
+	*n_used = trial(enc, in, n_in, out, room);
+	if (*n_used && out[0] == 0)
+		out[0] = 8;
+	return EK_OK;
+}
+
 const struct ek_encoder_ops ek_libdeflate_encoder = {
+	.whole = whole,
 	.memory = memory,
 	.open = ldefl_open,
 	.fill = fill,

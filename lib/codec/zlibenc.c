@@ -145,7 +145,25 @@ static ek_status fill(struct ek_encoder *enc, const uint8_t *in, size_t *n_in,
 	return ek_fit_flush(enc, &ops, in, n_in, out, n_out, n_used, err);
 }
 
+static ek_status whole(struct ek_encoder *enc, const uint8_t *in, size_t n_in,
+		       uint8_t *out, size_t room, size_t *n_used,
+		       struct ek_err *err)
+{
+	struct defl *d = (struct defl *)enc;
+	int ret;
+
+	EK_TRY(start(enc, out, room, err));
+	d->z.next_in = in;
+	d->z.avail_in = (uInt)n_in;
+	ret = deflate(&d->z, Z_FINISH);
+	*n_used = ret == Z_STREAM_END ? room - d->z.avail_out : 0;
+	if (*n_used && out[0] == 0)
+		out[0] = 8;
+	return EK_OK;
+}
+
 const struct ek_encoder_ops ek_zlib_encoder = {
+	.whole = whole,
 	.memory = defl_memory,
 	.open = defl_open,
 	.fill = fill,

@@ -185,7 +185,22 @@ static ek_status fill(struct ek_encoder *enc, const uint8_t *in, size_t *n_in,
 	return ek_fit_flush(enc, &ops, in, n_in, out, n_out, n_used, err);
 }
 
+static ek_status whole(struct ek_encoder *enc, const uint8_t *in, size_t n_in,
+		       uint8_t *out, size_t room, size_t *n_used,
+		       struct ek_err *err)
+{
+	struct zenc *z = (struct zenc *)enc;
+	size_t n;
+
+	/* A full room is the only error that there is. */
+	(void)err;
+	n = ZSTD_compress2(z->ctx, out, room, in, n_in);
+	*n_used = ZSTD_isError(n) ? 0 : n;
+	return EK_OK;
+}
+
 const struct ek_encoder_ops ek_zstd_encoder = {
+	.whole = whole,
 	.dict_size = dict_size,
 	.memory = memory,
 	.open = zenc_open,

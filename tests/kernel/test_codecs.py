@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every algorithm with sizes and features, the kernel as the judge.
+
+The rows pair algorithm, block size, size of clusters and features so that each
+pair of values occurs about once.
+"""
+
+import json
+import os
+
+import pytest
+
+from lib import oracle
+
+ROWS = [
+    ["-zzstd,1", "-b512", "-Eztailpacking"],
+    ["-zzstd", "-b512", "-C1047552"],
+    ["-zzstd", "-b1024", "-C1048576", "-Elegacy-compress"],
+    ["-zzstd,dictsize=1024", "-b2048", "-C16384"],
+    ["-zzstd,dictsize=1048576", "-C262144", "--max-extent-bytes=131072"],
+    ["-zzstd,level=5", "-C65536", "-Eztailpacking,legacy-compress"],
+    ["-zzstd", "-C16384", "-Edot-omitted,ztailpacking", "--dsunit=8"],
+    ["-zlzma,1", "-C16384", "-Elegacy-compress"],
+    ["-zlzma,0", "-b512", "-C524288"],
+    ["-zlzma,1,dictsize=4096", "-b1024", "-Eztailpacking"],
+    ["-zlzma,level=1,lc=0,lp=4,pb=4", "-b2048", "-C1048576"],
+    ["-zlzma,1,dictsize=8388608", "-C1048576", "-Edot-omitted"],
+    ["-zdeflate,0", "-C16384", "-Enoinline_data"],
+    ["-zdeflate,6", "-b512", "-Elegacy-compress"],
+    ["-zdeflate", "-b1024", "-C524288", "--max-extent-bytes=4096"],
+    ["-zdeflate,3", "-b2048", "-Eztailpacking,legacy-compress"],
+    ["-zlibdeflate", "-b2048", "-Edot-omitted"],
+    ["-zlibdeflate,6", "-b512", "-C16384", "--dsunit=2"],
+    ["-zlibdeflate,0", "-C4096", "-Elegacy-compress"],
+    ["-zlibdeflate,6", "-C65536", "-Eztailpacking"],
+    ["-zlz4", "-Elegacy-compress,ztailpacking"],
+    ["-zlz4hc", "-C65536", "-Elegacy-compress", "--max-extent-bytes=65536"],
+    ["-zlz4", "-b512", "-C131072", "-Elegacy-compress,dot-omitted"],
+    ["-zlz4", "-b512", "-Eztailpacking", "-x0", "-Exattr-name-filter"],
+    ["-zlz4:zstd:lzma:deflate", "-C65536"],
+    ["-zzstd", "-C65536", "-E48bit"],
+    ["-zzstd", "-C1048576", "-E48bit,dot-omitted"],
+    ["-zdeflate", "-b512", "-C1047552", "-E48bit"],
+    ["-zlibdeflate", "-C4096", "-E48bit,noinline_data", "--dsunit=4"],
+    ["-zlzma,1", "-b1024", "-C131072", "-E48bit,ztailpacking"],
+    ["-zlz4hc", "-C65536", "-E48bit"],
+    ["--dsunit=16", "-Edot-omitted", "-b1024"],
+    ["--dsunit=7", "-Eforce-inode-extended,dot-omitted", "-b512"],
+    ["-Exattr-name-filter", "--xattr-prefix=user.n", "-b512",
+     "--xattr-prefix=trusted."],
+    ["--xattr-prefix=user.", "--xattr-prefix=security.capa", "-x0",
+     "-zlz4hc", "-Exattr-name-filter"],
+]
+# One a codec over the whole tree of edges.
+FULL = [
+    ["-zzstd"],
+    ["-zlzma,1", "-C65536"],
+    ["-zdeflate", "-C65536"],
+    ["-zlibdeflate"],
+    ["-zlz4hc", "-Eztailpacking"],
+]
+# What takes a codec long.
+SLOW = [
+    ["-zzstd,level=19", "-C65536"],
+    ["-zzstd,22", "-C1048576"],
+    ["-zlzma,9", "-C65536"],
+    ["-zlzma,109", "-C1048576", "-Eztailpacking"],
+    ["-zdeflate,9", "-C65536", "-b512"],
+    ["-zlibdeflate,12", "-C1048576"],
+]
+
+
+def name_of(options):
+    return "".join(options).replace("--", "_") or "plain"
+
+
+def check(mkfs, fsck, mounter, work, tree, options):
+    image = os.path.join(work, "out.img")
+    mkfs.ok("--quiet", *options, image, tree.path)
+    with mounter.mounted(image) as where:
+        got = oracle.normal(oracle.walk(where), image=True)
+    oracle.assert_same(tree.records, got)
+    fsck.ok("--extract", image)
+    return image
+
+
+@pytest.mark.parametrize("options", ROWS, ids=name_of)
+def test_round_trip(mkfs, fsck, mounter, work, small_edges, options):
+    check(mkfs, fsck, mounter, work, small_edges, options)
+
+
+@pytest.mark.parametrize("options", FULL, ids=name_of)
+def test_round_trip_full(mkfs, fsck, mounter, work, edges, options):
+    check(mkfs, fsck, mounter, work, edges, options)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("options", SLOW, ids=name_of)
+def test_round_trip_slow(mkfs, fsck, mounter, work, edges, options):
+    check(mkfs, fsck, mounter, work, edges, options)
+
+
+HINTS = """# sizes and algorithms
+0 ^plain$
+65536 1 \\.z$
+4096 2 lzma
+1048576 big
+"""
+
+
+@pytest.fixture
+def files(work):
+    path = os.path.join(work, "files")
+    os.mkdir(path)
+    text = b"".join(b"line %d of a file\n" % i for i in range(20000))
+    for name in ("plain", "x", "a.z", "lzma", "big", "other"):
+        with open(os.path.join(path, name), "wb") as out:
+            out.write(text)
+    return path
+
+
+def announced(image):
+    with open(image, "rb") as file:
+        file.seek(1024 + 0x54)
+        return int.from_bytes(file.read(2), "little")
+
+
+def blocks(where, name):
+    return os.stat(os.path.join(where, name)).st_blocks
+
+
+def test_hints_choose(mkfs, mounter, work, files):
+    hints = os.path.join(work, "hints")
+    with open(hints, "w") as out:
+        out.write(HINTS)
+    image = os.path.join(work, "out.img")
+    mkfs.ok("--quiet", "-zlz4:zstd:lzma", "--compress-hints=" + hints,
+            image, files)
+    assert announced(image) == 0b1011
+    with mounter.mounted(image) as where:
+        with open(os.path.join(where, "other"), "rb") as one:
+            want = one.read()
+        for name in os.listdir(files):
+            with open(os.path.join(where, name), "rb") as file:
+                assert file.read() == want
+        size = os.stat(os.path.join(where, "plain")).st_size
+        assert blocks(where, "plain") == (size + 4095) // 4096 * 8
+        assert blocks(where, "a.z") < blocks(where, "big")
+        assert blocks(where, "lzma") < blocks(where, "other")
+        assert blocks(where, "other") < blocks(where, "plain")
+
+
+def test_only_what_is_used_is_announced(mkfs, work, files):
+    """A kernel that lacks an announced algorithm would refuse the image."""
+    image = os.path.join(work, "out.img")
+    mkfs.ok("--quiet", "-zzstd:lzma", "-C65536", image, files)
+    assert announced(image) == 0b1000
+
+
+@pytest.mark.parametrize("line, word", [
+    ("x .*", "number"), ("4096", "pattern"), ("4096 1 .*", "algorithm"),
+    ("4096 (", "("), ("5000 .*", "5000"), ("2097152 .*", "2097152")])
+def test_wrong_hints(mkfs, work, files, line, word):
+    hints = os.path.join(work, "hints")
+    with open(hints, "w") as out:
+        out.write("# one\n" + line + "\n")
+    result = mkfs.fails("-zlz4", "--compress-hints=" + hints,
+                        os.path.join(work, "out.img"), files)
+    assert word in result.errors
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lzma", "deflate,9",
+                                   "libdeflate,9", "lz4hc"])
+def test_workers_change_nothing(mkfs, work, files, codec):
+    images = []
+    for workers in (1, 2, 5):
+        image = os.path.join(work, "%d.img" % workers)
+        mkfs.ok("--quiet", "-z" + codec, "-C65536", "--workers=%d" % workers,
+                image, files)
+        with open(image, "rb") as file:
+            images.append(file.read())
+    assert images[0] == images[1] == images[2]
+
+
+@pytest.mark.parametrize("codec", ["zstd", "zstd,9", "deflate,9",
+                                   "libdeflate,6"])
+def test_one_pass_nearly(mkfs, work, codec):
+    """What goes through the codec is at most twice what is encoded."""
+    source = os.path.join(os.path.dirname(__file__), "..", "..", "lib")
+    result = mkfs.ok("--json", "-z" + codec, "-C16384",
+                     os.path.join(work, "out.img"), source)
+    stats = json.loads(result.text)
+    assert stats["codec_bytes_in"] <= 2 * stats["bytes_in"]
+
+
+def features(image):
+    with open(image, "rb") as file:
+        file.seek(1024 + 0x50)
+        return int.from_bytes(file.read(4), "little")
+
+
+def test_tails_are_packed(mkfs, work, small_edges):
+    sizes = []
+    for more in ([], ["-Eztailpacking"]):
+        image = os.path.join(work, "out.img")
+        mkfs.ok("--quiet", "-zlz4", *more, image, small_edges.path)
+        sizes.append(os.stat(image).st_size)
+        assert bool(features(image) & 0x10) == bool(more)
+    assert sizes[1] < sizes[0]
+
+
+def test_dots_are_omitted(mkfs, mounter, work, files):
+    image = os.path.join(work, "out.img")
+    mkfs.ok("--quiet", "-Edot-omitted", image, files)
+    assert features(image) & 0x80
+    with mounter.mounted(image) as where:
+        assert sorted(os.listdir(where)) == sorted(os.listdir(files))
+        assert os.stat(where).st_nlink == 2
+
+
+def test_long_prefixes(mkfs, mounter, work):
+    source = os.path.join(work, "src")
+    os.mkdir(source)
+    want = {}
+    for i in range(20):
+        path = os.path.join(source, "f%d" % i)
+        with open(path, "w"):
+            pass
+        want[i] = {"user.long.prefix.%d" % (i % 3): b"a%d" % (i % 4),
+                   "trusted.overlay." + "x" * i: b"b",
+                   "user.long.prefi": b"c"}
+        for name, value in want[i].items():
+            os.setxattr(path, name, value)
+    image = os.path.join(work, "out.img")
+    mkfs.ok("--quiet", "--xattr-prefix=user.long.prefix.",
+            "--xattr-prefix=trusted.overlay.", image, source)
+    assert features(image) & 0x40
+    with mounter.mounted(image) as where:
+        for i in range(20):
+            path = os.path.join(where, "f%d" % i)
+            assert set(os.listxattr(path)) == set(want[i])
+            for name, value in want[i].items():
+                assert os.getxattr(path, name) == value
+            with pytest.raises(OSError):
+                os.getxattr(path, "user.long.prefix.9")
+
+
+def test_filter_hides_nothing(mkfs, mounter, work):
+    source = os.path.join(work, "src")
+    os.mkdir(source)
+    for i in range(60):
+        os.setxattr(source, "user.name%d" % i, b"v%d" % i)
+    image = os.path.join(work, "out.img")
+    mkfs.ok("--quiet", "-Exattr-name-filter", image, source)
+    with mounter.mounted(image) as where:
+        for i in range(60):
+            assert os.getxattr(where, "user.name%d" % i) == b"v%d" % i
+        with pytest.raises(OSError):
+            os.getxattr(where, "user.other")
+
+
+def test_alignment(mkfs, dump, work):
+    source = os.path.join(work, "src")
+    os.mkdir(source)
+    for i in range(1, 12):
+        with open(os.path.join(source, "f%d" % i), "wb") as out:
+            out.write(b"%d" % i * 4096 * i)
+    image = os.path.join(work, "out.img")
+    mkfs.ok("--quiet", "--dsunit=4", image, source)
+    with open(image, "rb") as file:
+        data = file.read()
+    for i in range(1, 12):
+        at = data.index(b"%d" % i * 4096 * i)
+        if len(b"%d" % i) * i >= 4:
+            assert at % (4 * 4096) == 0
+
+
+COMPAT = [
+    ("any", [], None), ("any", ["-zlz4"], None), ("5.4", ["-zlz4hc"], None),
+    ("any", ["-zlz4", "-C8192"], "several blocks"),
+    ("5.13", ["-zlz4", "-C8192"], None),
+    ("5.15", ["-zlzma"], "lzma"), ("5.16", ["-zlzma"], None),
+    ("rhel-9", ["-zlzma"], "lzma"), ("debian-12", ["-zlzma"], None),
+    ("debian-12", ["-zdeflate"], "deflate"), ("6.6", ["-zdeflate"], None),
+    ("debian-12", ["-zzstd"], "zstd"), ("debian-13", ["-zzstd"], None),
+    ("5.16", ["-zlz4", "-Eztailpacking"], "tail"),
+    ("5.17", ["-zlz4", "-Eztailpacking"], None),
+    ("6.3", ["-b512"], "smaller"), ("6.4", ["-b512"], None),
+    ("6.7", ["-b512", "-zlz4"], "compression"),
+    ("6.8", ["-b512", "-zlz4"], None),
+    ("6.3", ["--xattr-prefix=user.x."], "prefixes"),
+    ("6.14", ["-Edot-omitted"], "48-bit"), ("6.15", ["-Edot-omitted"], None),
+    ("5.14", ["--chunksize=4096"], "chunk"),
+]
+
+
+@pytest.mark.parametrize("kernel, options, word", COMPAT)
+def test_compat(mkfs, work, files, kernel, options, word):
+    image = os.path.join(work, "out.img")
+    args = ["--json", "--compat=" + kernel, *options, image, files]
+    if word:
+        result = mkfs.fails(*args)
+        assert word in result.errors
+        assert not os.path.exists(image)
+        return
+    stats = json.loads(mkfs.ok(*args).text)
+    newest = {"any": "5.4", "debian-12": "6.1", "debian-13": "6.12",
+              "rhel-9": "5.14"}.get(kernel, kernel)
+    assert ([int(n) for n in stats["oldest_kernel"].split(".")]
+            <= [int(n) for n in newest.split(".")])
+
+
+def test_compat_keeps_to_old_ways(mkfs, work):
+    """Holes need chunks, which an old kernel has not."""
+    source = os.path.join(work, "src")
+    os.mkdir(source)
+    with open(os.path.join(source, "sparse"), "wb") as out:
+        out.write(b"x")
+        out.truncate(20 << 20)
+    image = os.path.join(work, "out.img")
+    mkfs.ok("--quiet", image, source)
+    assert features(image) & 0x4
+    mkfs.ok("--quiet", "--compat=5.10", image, source)
+    assert not features(image)
+
+
+@pytest.mark.parametrize("name", ["speed", "balanced", "small"])
+def test_profiles(mkfs, fsck, work, files, name):
+    image = os.path.join(work, "out.img")
+    same = os.path.join(work, "same.img")
+    options = {"speed": ["-zlz4", "-C65536"],
+               "balanced": ["-zlz4hc,9", "-C65536", "-Eztailpacking"],
+               "small": ["-zlzma,6", "-C1048576", "-Eztailpacking"]}[name]
+    mkfs.ok("--quiet", "--profile=" + name, image, files)
+    mkfs.ok("--quiet", *options, same, files)
+    with open(image, "rb") as one, open(same, "rb") as two:
+        assert one.read() == two.read()
+    mkfs.ok("--quiet", "--profile=" + name, "-zzstd", "-C8192", image, files)
+    assert announced(image) == 0b1000
+    fsck.ok("--extract", image)
