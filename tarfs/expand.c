@@ -85,8 +85,12 @@ static ek_status one(struct expand *x, size_t i, struct ek_err *err)
 			       l->data.path, &x->stop, x->meter, &c, err);
 	if (s == EK_OK)
 		s = compare(l, i, &c, err);
-	if (s == EK_OK)
+	if (s == EK_OK) {
+		/* Others look at this layer to see whether theirs is equal. */
+		pthread_mutex_lock(&x->lock);
 		s = learn(l, &c, err);
+		pthread_mutex_unlock(&x->lock);
+	}
 	ek_tar_input_free(in);
 	range_close(&src);
 	return s;

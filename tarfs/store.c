@@ -256,15 +256,14 @@ static void undo(struct store *s)
 		ek_outfile_abort(s->files[i].out);
 		s->files[i].out = NULL;
 	}
-	if (!s->made)
-		return;
-	for (size_t i = 0; i < s->n; i++) {
+	for (size_t i = 0; s->made && i < s->n; i++) {
 		if (s->files[i].name)
 			unlinkat(s->dir, s->files[i].name, 0);
 	}
+	/* Those that are empty. */
 	for (size_t i = 0; i < N_SUBDIRS; i++)
 		unlinkat(s->dir, subdirs[i], AT_REMOVEDIR);
-	if (s->path)
+	if (s->made && s->path)
 		rmdir(s->path);
 }
 
