@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "source/directory.h"
 
+#include "base/bytes.h"
 #include "base/try.h"
 
 #include <errno.h>
@@ -21,6 +22,12 @@ struct ek_file {
 	const struct directory *dir;
 	const struct ek_tree_inode *inode;
 	int fd;
+	/*
+	 * The file has fewer blocks than bytes: [run, run_end) is what was
+	 * found last, all hole or all data.
+	 */
+	bool sparse, hole;
+	uint64_t run, run_end;
 };
 
 static ek_status fail_file(const struct directory *dir,
@@ -48,7 +55,8 @@ static ek_status dir_open(struct ek_tree_source *src,
 {
 	const struct directory *dir = (struct directory *)src;
 	char *path EK_AUTO_FREE = ek_tree_path(inode->first);
-	struct ek_file *f = malloc(sizeof(*f));
+	struct ek_file *f = calloc(1, sizeof(*f));
+	struct stat st;
 
 	if (!path || !f) {
 		free(f);
@@ -65,10 +73,49 @@ static ek_status dir_open(struct ek_tree_source *src,
 		free(f);
 		return fail_file(dir, inode, sys, "cannot open the file", err);
 	}
-	if (inode->size > READAHEAD_FROM)
+	if (inode->size > READAHEAD_FROM) {
 		(void)posix_fadvise(f->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+		f->sparse = fstat(f->fd, &st) == 0 &&
+			    (uint64_t)st.st_blocks < inode->size / 512;
+	}
 	*file = f;
 	return EK_OK;
+}
+
+/*
+ * Find out what is at @offset. Zeros that need not be read are all that is
+ * made of it: what is a hole in the image is decided by the bytes.
+ */
+static void find_run(struct ek_file *file, uint64_t offset)
+{
+	uint64_t size = file->inode->size;
+	off_t at = (off_t)offset, data = lseek(file->fd, at, SEEK_DATA), end;
+
+	file->hole = data != at;
+	if (data == at)
+		end = lseek(file->fd, at, SEEK_HOLE);
+	else if (data < 0 && errno == ENXIO)
+		/* No data from here on, if the file is still that long. */
+		end = lseek(file->fd, 0, SEEK_END);
+	else
+		end = data;
+	/* Cannot be told, or the file changes: read it. */
+	if (end <= at) {
+		file->sparse = file->hole = false;
+		end = (off_t)size;
+	}
+	file->run = offset;
+	file->run_end = ek_min((uint64_t)end, size);
+}
+
+/* Zeros that @file has at @offset without reading, at most @n; may be 0. */
+static size_t hole_at(struct ek_file *file, uint64_t offset, size_t n)
+{
+	if (!file->sparse)
+		return 0;
+	if (offset < file->run || offset >= file->run_end)
+		find_run(file, offset);
+	return file->hole ? (size_t)ek_min(n, file->run_end - offset) : 0;
 }
 
 static ek_status dir_read(struct ek_file *file, uint64_t offset, void *to,
@@ -78,8 +125,12 @@ static ek_status dir_read(struct ek_file *file, uint64_t offset, void *to,
 
 	EK_BUG_ON(offset > file->inode->size || n > file->inode->size - offset);
 	while (n > 0) {
-		ssize_t got = pread(file->fd, p, n, (off_t)offset);
+		ssize_t got = (ssize_t)hole_at(file, offset, n);
 
+		if (got)
+			memset(p, 0, (size_t)got);
+		else
+			got = pread(file->fd, p, n, (off_t)offset);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)

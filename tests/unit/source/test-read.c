@@ -155,9 +155,93 @@ static void test_fifo_instead(void **state)
 	assert_int_equal(t->src->ops->close(f, &err), EK_CHANGED);
 }
 
+/* Bytes that this process read by system calls. */
+static uint64_t bytes_read(void)
+{
+	unsigned long long n = 0;
+	FILE *f = fopen("/proc/self/io", "r");
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "rchar: %llu", &n) != 1)
+		n = 0;
+	fclose(f);
+	return n;
+}
+
+#define SPARSE ((size_t)64 << 20)
+
+/* Holes read as the zeros that they are, without being read. */
+static void test_holes(void **state)
+{
+	static const size_t at[] = {4095, 1 << 20, (40 << 20) + 13};
+	struct tmpdir *t = *state;
+	char *got = malloc(SPARSE), *want = calloc(1, SPARSE);
+	uint64_t before;
+	struct ek_file *f;
+	struct ek_err err;
+	bool holes;
+	int fd;
+
+	assert_non_null(got);
+	assert_non_null(want);
+	fd = openat(t->fd, "f", O_RDWR | O_CREAT | O_EXCL, 0644);
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		assert_int_equal(pwrite(fd, "data", 4, (off_t)at[i]), 4);
+		memcpy(want + at[i], "data", 4);
+	}
+	assert_int_equal(ftruncate(fd, (off_t)SPARSE), 0);
+	/* Not every file system can tell. */
+	holes = lseek(fd, 8 << 20, SEEK_DATA) > (off_t)8 << 20;
+	close(fd);
+	scan(t, NULL);
+	f = open_file(t, "f");
+	before = bytes_read();
+	memset(got, 'x', SPARSE);
+	/* Pieces that begin and end anywhere. */
+	for (size_t pos = 0, n; pos < SPARSE; pos += n) {
+		n = SPARSE - pos < 777777 ? SPARSE - pos : 777777;
+		assert_int_equal(t->src->ops->read(f, pos, got + pos, n, &err),
+				 EK_OK);
+	}
+	if (before && holes)
+		assert_true(bytes_read() - before < SPARSE / 8);
+	assert_memory_equal(got, want, SPARSE);
+	/* Backwards, over an end. */
+	assert_int_equal(t->src->ops->read(f, 4000, got, 8192, &err), EK_OK);
+	assert_memory_equal(got, want + 4000, 8192);
+	assert_int_equal(t->src->ops->close(f, &err), EK_OK);
+	free(got);
+	free(want);
+}
+
+/* Cut off within the hole at its end: an error, not zeros. */
+static void test_hole_cut(void **state)
+{
+	struct tmpdir *t = *state;
+	struct ek_file *f;
+	struct ek_err err;
+	char got[4096];
+	int fd = openat(t->fd, "f", O_RDWR | O_CREAT | O_EXCL, 0644);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 4 << 20), 0);
+	scan(t, NULL);
+	f = open_file(t, "f");
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	close(fd);
+	assert_int_equal(t->src->ops->read(f, 2 << 20, got, 4096, &err),
+			 EK_CHANGED);
+	assert_int_equal(t->src->ops->close(f, &err), EK_CHANGED);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, tmpdir_new, tmpdir_free)
 
 const struct CMUnitTest read_tests[] = {
-	T(test_read), T(test_shorter),	    T(test_longer),	  T(test_ctime),
-	T(test_gone), T(test_link_instead), T(test_fifo_instead), UNIT_END,
+	T(test_read),	      T(test_shorter),
+	T(test_longer),	      T(test_ctime),
+	T(test_gone),	      T(test_link_instead),
+	T(test_fifo_instead), T(test_holes),
+	T(test_hole_cut),     UNIT_END,
 };
