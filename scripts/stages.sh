@@ -113,11 +113,9 @@ fuzz_names() {
 	done
 }
 
-# Directories and files with the inputs of a target.
-fuzz_inputs() {
+# Directories with images by another maker, unpacked when they are not yet.
+fuzz_fixtures() {
 	local dir=build/fixtures f
-	test ! -d "tests/fuzz/seeds/$1" || say "tests/fuzz/seeds/$1"
-	test -e "tests/fuzz/seeds/$1.images" || return 0
 	for f in images images2; do
 		test -e "$EK_SHARED/fixtures/$f/images.tar.xz" || continue
 		if test ! -e "$dir/$f/.done"; then
@@ -130,12 +128,25 @@ fuzz_inputs() {
 	done
 }
 
+# Directories and files with the inputs of a target.
+fuzz_inputs() {
+	test ! -d "tests/fuzz/seeds/$1" || say "tests/fuzz/seeds/$1"
+	test ! -e "tests/fuzz/seeds/$1.images" || fuzz_fixtures
+}
+
+make_defects() { # make_defects MKFS: images that break one rule each
+	test ! -e build/fixtures/defects || return 0
+	scripts/make-defects "$1" build/fixtures build/fixtures/defects
+}
+
 stage_fuzzseeds() {
 	prepare
 	build san fuzzers
 	san_env
 	local name n pass=0 fail=0
 	local -a inputs
+	build san all
+	make_defects build/san/mkfs.erofs
 	for name in $(fuzz_names); do
 		mapfile -t inputs < <(fuzz_inputs "$name")
 		n=${EK_MUTATIONS:-200}
@@ -147,6 +158,16 @@ stage_fuzzseeds() {
 			pass=$((pass + 1))
 		else
 			say "failed: fuzz-$name"
+			fail=$((fail + 1))
+		fi
+	done
+	# Each just beyond a rule; as they are, since there are many.
+	for name in check extract image; do
+		if as_user timeout 150 "build/san/tests/fuzz/fuzz-$name" -n 0 \
+			build/fixtures/defects; then
+			pass=$((pass + 1))
+		else
+			say "failed: fuzz-$name over images with defects"
 			fail=$((fail + 1))
 		fi
 	done
@@ -255,12 +276,19 @@ run_tests() {
 
 soak() {
 	local seconds=${1:-600} name bad=0
+	local -a inputs
 	# shellcheck disable=SC2086
-	test "$(id -u)" != 0 || need_packages $BUILD_PACKAGES $TEST_PACKAGES
+	test "$(id -u)" != 0 || need_packages $BUILD_PACKAGES $TEST_PACKAGES \
+		llvm-14
 	prepare
 	build release
 	EK_SOAK=1 /usr/bin/python3 -m pytest -v -p no:cacheprovider tests ||
 		bad=1
+	say "lines of the parsers that the seeds reach"
+	mapfile -t inputs < <(fuzz_fixtures)
+	make_defects build/release/mkfs.erofs
+	as_user scripts/fuzz-coverage build/coverage "${inputs[@]}" \
+		build/fixtures/defects || bad=1
 	for name in $(fuzz_names); do
 		say "fuzzing $name for $seconds s"
 		fuzz "$name" "$seconds" 2>&1 | tail -n 30 || bad=1

@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct fuzz {
 	struct ek_image *image;
+	const struct ek_node *dir; /* that is being listed */
 	unsigned nodes, extents, entries, depth;
 	uint64_t bytes;
 	uint8_t piece[PIECE];
@@ -86,8 +87,12 @@ static void visit(struct fuzz *f, const struct ek_node *node)
 		return;
 	(void)ek_image_xattrs(f->image, node, on_xattr, f, NULL);
 	if (S_ISDIR(node->mode) && f->depth < DEPTH) {
+		const struct ek_node *outer = f->dir;
+
 		f->depth++;
+		f->dir = node;
 		(void)ek_image_readdir(f->image, node, on_entry, f, NULL);
+		f->dir = outer;
 		f->depth--;
 	}
 	if (S_ISLNK(node->mode) &&
@@ -103,12 +108,18 @@ static ek_status on_entry(void *arg, const struct ek_dirent *e,
 			  struct ek_err *err)
 {
 	struct fuzz *f = arg;
+	struct ek_dirent found;
 	struct ek_node node;
 
 	if (f->entries++ >= ENTRIES)
 		return ek_fail(err, EK_CANCELLED, "enough");
 	if (e->name_len == 0 || e->name_len > 255 ||
 	    memchr(e->name, '/', e->name_len))
+		abort();
+	/* A listed name need not be found, where the order is broken. */
+	if (ek_image_find(f->image, f->dir, e->name, e->name_len, &found,
+			  NULL) == EK_OK &&
+	    found.name_len != e->name_len)
 		abort();
 	if (ek_image_node(f->image, e->nid, &node, NULL) == EK_OK)
 		visit(f, &node);
