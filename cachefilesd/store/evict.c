@@ -17,7 +17,8 @@
 
 #define BUCKETS	      1024u
 #define BATCH	      1024u /* leaves that go with one write of a map */
-#define RESERVE_TRIES 4
+#define BATCH_BYTES   (64u << 20)
+#define RESERVE_TRIES 64 /* others may take what was made for us */
 
 bool ekd_is_full(ek_status status, const struct ek_err *err)
 {
@@ -317,8 +318,9 @@ static ek_status free_bytes(struct ekd_store *s, uint64_t want,
 static uint64_t batch(const struct ekd_store *s, uint64_t need, uint64_t in_use)
 {
 	uint64_t base = s->options.quota ? s->options.quota : in_use;
+	uint64_t more = base / 32;
 
-	return need + base / 32;
+	return need + (more < BATCH_BYTES ? more : BATCH_BYTES);
 }
 
 ek_status ekd_make_room(struct ekd_store *s, uint64_t bytes, struct ek_err *err)

@@ -94,7 +94,10 @@ static void map_flips(void **state)
 
 	(void)state;
 	ekd_map_encode(&map, bits, slot);
-	for (size_t at = 0; at < sizeof(slot); at++) {
+	/* All of the fields, some of the rest: 17 meets every bit. */
+	for (size_t at = 0; at < sizeof(slot);
+	     at +=
+	     at % EKD_MAP_PAGE < 100 || at % EKD_MAP_PAGE > 4070 ? 1 : 17) {
 		slot[at] ^= (uint8_t)(1u << at % 8);
 		assert_int_equal(ekd_map_decode(slot, sizeof(slot), 100, &got,
 						back, NULL),

@@ -107,7 +107,7 @@ static void killed_at_each_step(void **state)
 {
 	(void)state;
 	for (size_t k = 0; ekd_store_steps[k]; k++) {
-		for (int nth = 1; nth <= 9; nth += 4) {
+		for (int nth = 1; nth <= 4; nth += 3) {
 			struct box box;
 			bool fired;
 
