@@ -94,10 +94,15 @@ ek_status image_config(struct image *image, char *bytes, size_t n,
 
 /* One layer and no words about it. */
 static ek_status single(struct image *image, struct archive *a,
-			struct ek_err *err)
+			const struct tarfs_options *o, struct ek_err *err)
 {
 	char text[TARFS_DIGEST_TEXT];
 
+	if (o->image || o->platform)
+		return ek_fail(err, EK_INVALID,
+			       "%s: one layer: --image and --platform have "
+			       "nothing to choose from",
+			       a->input);
 	CLI_TRY(image_layers(image, 1, err));
 	image->layers[0].in = a->whole;
 	if (!a->spooled)
@@ -188,7 +193,7 @@ ek_status image_open(struct image *image, struct archive *a,
 		CLI_TRY(image_open_docker(image, a, o, err));
 		break;
 	case ARCHIVE_LAYER:
-		CLI_TRY(single(image, a, err));
+		CLI_TRY(single(image, a, o, err));
 		break;
 	}
 	return detect(image, a, err);

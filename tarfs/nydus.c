@@ -218,16 +218,19 @@ static ek_status merge(const struct nydus *n, struct ek_err *err)
 static ek_status blobs(struct ek_image *image, struct ek_err *err)
 {
 	const struct ek_image_info *info = ek_image_info(image);
+	struct ek_image_device d;
 
-	putchar('[');
 	for (unsigned i = 0; i < info->n_devices; i++) {
-		struct ek_image_device d;
-		uint64_t bytes;
-
 		CLI_TRY(ek_image_device(image, i, &d, err));
 		if (strspn(d.tag, "0123456789abcdef") != strlen(d.tag))
 			return ek_fail(err, EK_CORRUPT,
 				       "device %u has no blob id", i);
+	}
+	putchar('[');
+	for (unsigned i = 0; i < info->n_devices; i++) {
+		uint64_t bytes;
+
+		CLI_TRY(ek_image_device(image, i, &d, err));
 		bytes = d.blocks * info->block_size;
 		printf("%s{\"blob_id\":\"%s\",\"readahead_offset\":0,"
 		       "\"readahead_size\":0,\"decompressed_size\":%" PRIu64

@@ -242,6 +242,12 @@ def test_inputs_that_are_none(tarfs, work):
     refused(tarfs, work, oci.write(work + "/gz", oci.PACKERS["gzip"](b"")))
 
 
+def test_nothing_to_choose_from(tarfs, work):
+    source = oci.write(work + "/l.tar", A)
+    for option in ("--image=x", "--platform=linux/amd64"):
+        refused(tarfs, work, source, "one layer", options=[option])
+
+
 def test_a_failure_keeps_what_was_there(tarfs, work):
     good = oci.archive(work + "/good.tar", oci.oci(oci.Image([A], "gzip")))
     bad = oci.archive(work + "/bad.tar", oci.oci(oci.Image(

@@ -266,3 +266,29 @@ def test_many_layers(tarfs, work, mounter):
         for i in range(127):
             with open(where + "/f%03d" % i, "rb") as f:
                 assert f.read() == b"%d" % i * 600
+
+
+def test_edges(tarfs, edges, mounter, work):
+    """All kinds of entries that tar has, through one layer."""
+    tar = os.path.join(work, "edges.tar")
+    done = subprocess.run(
+        ["tar", "-C", edges.path, "--format=pax", "--numeric-owner",
+         "--xattrs", "--xattrs-include=*", "-cf", tar, "."],
+        capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    out = os.path.join(work, "out")
+    tarfs.ok("convert", "--quiet", tar, "-o", out)
+    with mounted(tarfs, out) as (where, _):
+        got = oracle.normal(oracle.walk(where), image=True)
+    # GNU tar has no sockets and no links of FIFOs; what is overlayfs's own is
+    # applied, not kept.
+    want, fifos = {}, {b"hard/fifo", b"hard/fifo2"}
+    for path, rec in edges.records.items():
+        if rec["type"] == "socket":
+            continue
+        want[path] = dict(rec, xattrs={
+            k: v for k, v in rec["xattrs"].items()
+            if not k.startswith(b"trusted.overlay.")})
+        if path in fifos:
+            want[path].update(group=(path,), nlink=1)
+    oracle.assert_same(want, got)
