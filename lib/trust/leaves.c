@@ -19,6 +19,7 @@ enum {
 	AT_LEAVES = 12,
 	AT_BLOB_SIZE = 16,
 	AT_ROOT = 24,
+	AT_END = AT_ROOT + DIGEST,
 	ROOTED = 24, /* bytes that the root covers */
 };
 
@@ -257,7 +258,8 @@ ek_status ek_leaves_decode(const uint8_t *bytes, size_t n, const uint8_t *root,
 	blob_size = ek_get_le64(bytes + AT_BLOB_SIZE);
 	if (!good_leaf_size(leaf_size) || count > EK_LEAVES_MAX ||
 	    ek_div_up(blob_size, leaf_size) != count ||
-	    n - EK_LEAF_HEADER != (uint64_t)count * DIGEST)
+	    n - EK_LEAF_HEADER != (uint64_t)count * DIGEST ||
+	    !ek_all_zero(bytes + AT_END, EK_LEAF_HEADER - AT_END))
 		return ek_fail(err, EK_CORRUPT,
 			       "leaf digests: sizes do not fit each other");
 	EK_TRY(new_table(blob_size, leaf_size, bytes + EK_LEAF_HEADER, count,
