@@ -12,8 +12,9 @@ static size_t component(const char **path)
 	size_t n;
 
 	for (;;) {
-		*path += strspn(*path, "/");
-		n = strcspn(*path, "/");
+		while (**path == '/')
+			*path += 1;
+		n = (size_t)(strchrnul(*path, '/') - *path);
 		if (n != 1 || **path != '.')
 			return n;
 		*path += 1;

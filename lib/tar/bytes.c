@@ -8,9 +8,13 @@
 
 /*
  * A header costs one system call when it is read alone. Reading ahead a
- * little takes the headers of several small members with one call.
+ * little takes the headers of several small members with one call; reading
+ * far ahead copies data that is then passed over. So a jump begins anew with
+ * little, and each read that goes on where the last ended takes twice as
+ * much. An input that cannot skip is read in whole windows.
  */
-#define WINDOW (64u << 10)
+#define WINDOW	     (64u << 10)
+#define WINDOW_SMALL (4u << 10)
 
 static ek_status fill(struct ek_tar *tar, struct ek_err *err)
 {
@@ -21,7 +25,12 @@ static ek_status fill(struct ek_tar *tar, struct ek_err *err)
 	}
 	tar->window_at = 0;
 	tar->window_n = 0;
-	return tar->in->read(tar->in, tar->window, WINDOW, &tar->window_n, err);
+	if (!tar->in->skip || tar->ahead >= WINDOW)
+		tar->ahead = WINDOW;
+	else
+		tar->ahead = tar->ahead ? 2 * tar->ahead : WINDOW_SMALL;
+	return tar->in->read(tar->in, tar->window, tar->ahead, &tar->window_n,
+			     err);
 }
 
 ek_status ek_tar_take_some(struct ek_tar *tar, void *to, size_t n, size_t *got,
@@ -93,6 +102,7 @@ ek_status ek_tar_pass(struct ek_tar *tar, uint64_t n, struct ek_err *err)
 	if (!tar->in->skip || n <= have)
 		return read_and_drop(tar, n, err);
 	tar->window_at = tar->window_n = 0;
+	tar->ahead = 0;
 	tar->offset += have;
 	EK_TRY(tar->in->skip(tar->in, n - have, err));
 	tar->offset += n - have;

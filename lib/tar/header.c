@@ -4,7 +4,6 @@
 #include "base/bytes.h"
 #include "base/try.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* Places of the fields (POSIX.1-2017 pax, "ustar Interchange Format"). */
@@ -81,18 +80,22 @@ bool ek_tar_checksum_ok(const uint8_t block[EK_TAR_BLOCK])
 {
 	/* Four sums of 16 bits, none of which can overflow over one block. */
 	const uint64_t lanes = UINT64_C(0x00ff00ff00ff00ff);
-	uint64_t sums = 0, word;
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t sums = 0, highs = 0, word;
 	int64_t want = 0, plain = 0;
-	unsigned high = 0;
+	unsigned high;
 
 	if (ek_tar_number(block + AT_CHECKSUM, 8, &want, NULL) != EK_OK)
 		return false;
 	for (unsigned i = 0; i < EK_TAR_BLOCK; i += 8) {
 		memcpy(&word, block + i, 8);
 		sums += (word & lanes) + (word >> 8 & lanes);
-		high += (unsigned)__builtin_popcountll(
-			word & UINT64_C(0x8080808080808080));
+		/* Eight counts of at most 64 each. */
+		highs += word >> 7 & ones;
 	}
+	/* All eight together are at most 512: add them in 16 bits. */
+	highs = (highs & lanes) + (highs >> 8 & lanes);
+	high = (unsigned)(highs * UINT64_C(0x0001000100010001) >> 48);
 	for (; sums; sums >>= 16)
 		plain += (int64_t)(sums & 0xffff);
 	/* The sum's own place counts as spaces. */
@@ -104,12 +107,13 @@ bool ek_tar_checksum_ok(const uint8_t block[EK_TAR_BLOCK])
 	return want == plain || want == plain - 256 * (int64_t)high;
 }
 
-static void copy_field(char *to, const uint8_t *field, size_t n)
+static size_t copy_field(char *to, const uint8_t *field, size_t n)
 {
 	size_t len = strnlen((const char *)field, n);
 
 	memcpy(to, field, len);
 	to[len] = 0;
+	return len;
 }
 
 static enum ek_tar_dialect dialect_of(const uint8_t *block)
@@ -159,19 +163,18 @@ static ek_status numbers(const uint8_t *block, struct ek_tar_header *h,
 ek_status ek_tar_header_decode(const uint8_t block[EK_TAR_BLOCK],
 			       struct ek_tar_header *h, struct ek_err *err)
 {
-	char name[101];
-	char prefix[156] = "";
+	size_t n = 0;
 
 	memset(h, 0, sizeof(*h));
 	if (!ek_tar_checksum_ok(block))
 		return ek_fail(err, EK_CORRUPT, "wrong header checksum");
 	h->dialect = dialect_of(block);
 	h->typeflag = (char)block[AT_TYPE];
-	copy_field(name, block + AT_NAME, 100);
 	copy_field(h->link, block + AT_LINK, 100);
-	if (h->dialect == EK_TAR_USTAR)
-		copy_field(prefix, block + AT_PREFIX, 155);
-	snprintf(h->path, sizeof(h->path), "%s%s%s", prefix,
-		 prefix[0] ? "/" : "", name);
+	if (h->dialect == EK_TAR_USTAR && block[AT_PREFIX]) {
+		n = copy_field(h->path, block + AT_PREFIX, 155);
+		h->path[n++] = '/';
+	}
+	copy_field(h->path + n, block + AT_NAME, 100);
 	return numbers(block, h, err);
 }
