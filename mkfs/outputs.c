@@ -115,6 +115,8 @@ static ek_status open_all(struct outputs *out, struct mkfs_options *o,
 	const char *name[OUTPUTS];
 
 	names_of(o, name);
+	o->walk.skip_fds = out->fds;
+	o->walk.n_skip_fds = 0;
 	for (int i = 0; i < OUTPUTS; i++) {
 		if (!name[i])
 			continue;
@@ -122,6 +124,7 @@ static ek_status open_all(struct outputs *out, struct mkfs_options *o,
 		CLI_TRY(leave_out(o, name[i], err));
 		CLI_TRY(ek_outfile_open(name[i], &how, &out->file[i], err));
 		open_files[i] = out->file[i];
+		out->fds[o->walk.n_skip_fds++] = ek_outfile_fd(out->file[i]);
 	}
 	return EK_OK;
 }

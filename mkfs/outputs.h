@@ -13,6 +13,8 @@ enum { OUT_RAW, OUT_BLOB, OUT_MANIFEST, OUT_IMAGE, OUTPUTS };
 
 struct outputs {
 	struct ek_outfile *file[OUTPUTS]; /* NULL: not wanted */
+	/* Their descriptors, for o->walk.skip_fds. */
+	int fds[OUTPUTS];
 };
 
 /*

@@ -216,6 +216,9 @@ struct ek_walk_options {
 	const char *const *exclude_regexes;
 	size_t n_exclude_regexes;
 	bool hard_dereference;
+	/** Open files, at most 8, that are left out when they are met. */
+	const int *skip_fds;
+	size_t n_skip_fds;
 };
 
 /**

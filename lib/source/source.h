@@ -71,6 +71,10 @@ struct ek_tree_source {
 
 void ek_tree_source_free(struct ek_tree_source *src);
 
+struct ek_file_id {
+	uint64_t dev, ino;
+};
+
 struct ek_directory_options {
 	/* Path prefixes relative to the root to leave out, "a/b". */
 	const char *const *exclude_paths;
@@ -80,12 +84,9 @@ struct ek_directory_options {
 	size_t n_exclude_regexes;
 	int hard_dereference; /* each link becomes a file of its own */
 	int no_xattrs;
-	/*
-	 * Left out wherever they are met (outputs inside the source): device
-	 * and inode numbers; both 0: none.
-	 */
-	uint64_t skip_dev, skip_ino;
-	uint64_t skip_dev2, skip_ino2;
+	/* Left out wherever they are met (outputs inside the source). */
+	const struct ek_file_id *skip;
+	size_t n_skip;
 	unsigned workers;
 	/* Checked between directories; non-zero stops with EK_CANCELLED. */
 	const volatile int *cancel;

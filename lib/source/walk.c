@@ -128,17 +128,14 @@ static ek_status inode_of(struct walk *w, const struct ek_scan *scan,
 	return fill(w, scan, e, *inode, err);
 }
 
-static bool is_file(const struct ek_scan_entry *e, uint64_t dev, uint64_t ino)
-{
-	return (dev || ino) && e->ino == ino && e->dev == dev;
-}
-
 static bool skipped(const struct walk *w, const struct ek_scan_entry *e)
 {
 	const struct ek_directory_options *o = w->options;
 
-	return is_file(e, o->skip_dev, o->skip_ino) ||
-	       is_file(e, o->skip_dev2, o->skip_ino2);
+	for (size_t i = 0; i < o->n_skip; i++)
+		if (e->ino == o->skip[i].ino && e->dev == o->skip[i].dev)
+			return true;
+	return false;
 }
 
 static ek_status merge_entry(struct walk *w, const struct ek_scan *scan,

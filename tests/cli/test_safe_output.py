@@ -173,6 +173,26 @@ def test_target_inside_the_source(mkfs, mounter, work, src):
         assert "out.img" not in os.listdir(where)
 
 
+def test_all_outputs_inside_the_source(mkfs, mounter, work, src):
+    """Neither they nor their temporary names are in the image."""
+    image, text, blob = (os.path.join(src, name)
+                         for name in ("out.img", "out.mf", "out.blob"))
+    plain = os.path.join(work, "plain.img")
+    os.utime(src, (1600000000, 1600000000))
+    mkfs.ok("--quiet", "-T0", plain, src)
+    for _ in range(2):
+        mkfs.ok("--quiet", "-T0", "--verify", "--manifest-out=" + text, image,
+                src)
+        with open(plain, "rb") as a, open(image, "rb") as b:
+            assert a.read() == b.read()
+    names = set(os.listdir(src))
+    mkfs.ok("--quiet", "--chunksize=4096", "--blobdev=" + blob,
+            "--manifest-out=" + text, image, src)
+    with open(text, "rb") as f:
+        assert b"out." not in f.read()
+    assert set(os.listdir(src)) == names | {"out.blob"}
+
+
 def test_target_by_symlink(mkfs, work, src, old):
     """The file is replaced, the link stays."""
     link = os.path.join(work, "link.img")

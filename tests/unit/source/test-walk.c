@@ -115,6 +115,7 @@ static void test_excludes(void **state)
 static void test_skip(void **state)
 {
 	struct tmpdir *t = *state;
+	struct ek_file_id skip[2];
 	struct ek_directory_options o = {0};
 	struct ek_tree *tree;
 	struct stat st;
@@ -122,11 +123,16 @@ static void test_skip(void **state)
 	put_dir(t, "d");
 	put_file(t, "d/out", "", 0);
 	put_file(t, "d/in", "", 0);
+	put_file(t, "log", "", 0);
 	assert_int_equal(fstatat(t->fd, "d/out", &st, 0), 0);
-	o.skip_dev = st.st_dev;
-	o.skip_ino = st.st_ino;
+	skip[0] = (struct ek_file_id){st.st_dev, st.st_ino};
+	assert_int_equal(fstatat(t->fd, "log", &st, 0), 0);
+	skip[1] = (struct ek_file_id){st.st_dev, st.st_ino};
+	o.skip = skip;
+	o.n_skip = 2;
 	tree = scan(t, &o);
 	assert_null(node_at(tree, "d/out"));
+	assert_null(node_at(tree, "log"));
 	assert_non_null(node_at(tree, "d/in"));
 }
 
