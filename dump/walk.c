@@ -21,6 +21,7 @@ struct walk {
 	struct dir *dirs;
 	size_t n, cap;
 	size_t now; /* the directory that is being read */
+	bool told;  /* the error has its path */
 };
 
 static ek_status push(struct walk *w, uint64_t nid, const char *name, size_t n,
@@ -47,21 +48,51 @@ static ek_status push(struct walk *w, uint64_t nid, const char *name, size_t n,
 	return EK_OK;
 }
 
+/* Of the directory that is being read; NULL without memory. */
+static char *dir_path(const struct walk *w)
+{
+	const struct dir *d = &w->dirs[w->now];
+	struct ek_dirent self = {.name = d->name, .name_len = strlen(d->name)};
+	struct walk parent = *w;
+
+	if (w->now == 0)
+		return strdup("/");
+	parent.now = d->parent;
+	return walk_path(&parent, &self);
+}
+
 static bool is_dots(const struct ek_dirent *e)
 {
 	return (e->name_len == 1 && e->name[0] == '.') ||
 	       (e->name_len == 2 && memcmp(e->name, "..", 2) == 0);
 }
 
-static ek_status visit(void *arg, const struct ek_dirent *e, struct ek_err *err)
+/* Put the path of @entry, or of the directory in work, before the error. */
+static ek_status name_it(struct walk *w, const struct ek_dirent *entry,
+			 ek_status st, struct ek_err *err)
 {
-	struct walk *w = arg;
+	char *path;
+	char words[EK_ERR_TEXT];
+
+	if (st == EK_OK || st == EK_CANCELLED || w->told)
+		return st;
+	w->told = true;
+	path = entry ? walk_path(w, entry) : dir_path(w);
+	if (!path)
+		return st;
+	memcpy(words, err->text, sizeof(words));
+	ek_fail(err, st, "%s: %s", path, words);
+	free(path);
+	return st;
+}
+
+static ek_status one(struct walk *w, const struct ek_dirent *e,
+		     struct ek_err *err)
+{
 	struct ek_node node;
 	bool first;
 	ek_status st;
 
-	if (is_dots(e))
-		return EK_OK;
 	st = ek_image_node(w->image, e->nid, &node, err);
 	if (st != EK_OK)
 		return st;
@@ -72,6 +103,13 @@ static ek_status visit(void *arg, const struct ek_dirent *e, struct ek_err *err)
 	if (st == EK_OK && first && S_ISDIR(node.mode))
 		st = push(w, e->nid, e->name, e->name_len, err);
 	return st;
+}
+
+static ek_status visit(void *arg, const struct ek_dirent *e, struct ek_err *err)
+{
+	struct walk *w = arg;
+
+	return is_dots(e) ? EK_OK : name_it(w, e, one(w, e, err), err);
 }
 
 static ek_status run(struct walk *w, struct ek_err *err)
@@ -90,6 +128,7 @@ static ek_status run(struct walk *w, struct ek_err *err)
 		st = ek_image_node(w->image, w->dirs[w->now].nid, &node, err);
 		if (st == EK_OK)
 			st = ek_image_readdir(w->image, &node, visit, w, err);
+		st = name_it(w, NULL, st, err);
 	}
 	return st;
 }

@@ -282,6 +282,31 @@ def test_not_an_image(dump, work, data):
     assert "bad.img" in result.errors
 
 
+def test_statistics_name_what_is_damaged(mkfs, dump, work):
+    """The path of an inode, or of the directory that cannot be read."""
+    source = os.path.join(work, "named")
+    os.makedirs(os.path.join(source, "sub", "deep"))
+    for name in ("victim", "zz"):
+        with open(os.path.join(source, "sub", name), "wb") as out:
+            out.write(b"x")
+    path = os.path.join(work, "named.img")
+    mkfs.ok("--quiet", "-T0", path, source)
+
+    def damage(victim, at, data):
+        copy = os.path.join(work, "damaged.img")
+        inode = json.loads(dump.ok("--json", "--path=" + victim, path).text)
+        with open(path, "rb") as f, open(copy, "wb") as out:
+            out.write(f.read())
+            out.seek(inode["inode"]["position"] + at)
+            out.write(data)
+        return dump.fails("-S", copy, code=1).errors
+
+    # An unknown layout; a first name offset that cannot be.
+    assert "/sub/victim: " in damage("/sub/victim", 0, b"\x0e\0")
+    errors = damage("/sub", 32 + 8, b"\x01\0")
+    assert "/sub: " in errors and "/sub/" not in errors
+
+
 def test_no_such_image(dump, work):
     result = dump.fails(os.path.join(work, "none.img"), code=1)
     assert "none.img" in result.errors
