@@ -35,6 +35,8 @@ static void settle(struct evidence *e, const char *code, const char *name,
 		return;
 	}
 	e->r->evidence_failed = true;
+	if (status == EK_DIFFERS)
+		e->r->evidence_differs = true;
 	fsck_report_add(e->r, code,
 			status == EK_DIFFERS ? EK_SEVERITY_ERROR
 					     : EK_SEVERITY_UNCHECKED,
@@ -138,7 +140,7 @@ static ek_status difference(void *arg, const char *path,
 
 	(void)diff;
 	(void)err;
-	e->r->evidence_failed = true;
+	e->r->evidence_failed = e->r->evidence_differs = true;
 	if (e->told++ < DIFFERENCES_TOLD)
 		fsck_report_add(e->r, "EVIDENCE-MANIFEST", EK_SEVERITY_ERROR,
 				path, words);

@@ -139,6 +139,9 @@ static const char *structure_words(const struct fsck_report *r)
 			       ? "damaged"
 			       : "structure valid";
 	case FSCK_UNCHECKED:
+		/* Evidence that is not there says nothing of the structure. */
+		if (!r->check.unchecked && r->evidence_failed)
+			break;
 		return r->check.opened ? "not fully checked" : "not checked";
 	default:
 		break;
@@ -152,8 +155,13 @@ static const char *structure_words(const struct fsck_report *r)
 
 static void contents_words(const struct fsck_report *r, char *words, size_t n)
 {
-	if (r->evidence_failed)
+	if (r->evidence_differs)
 		snprintf(words, n, "contents are NOT those of the evidence");
+	else if (r->evidence_failed)
+		snprintf(
+			words, n,
+			"contents not authenticated: the evidence could not be "
+			"compared");
 	else if (*r->proved)
 		snprintf(words, n, "contents authenticated by %s", r->proved);
 	else

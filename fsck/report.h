@@ -20,8 +20,9 @@ struct fsck_report {
 	struct ek_extract_result extract;
 	/* Evidence that held, for the last line: "digest, manifest". */
 	char proved[128];
-	bool evidence_failed;
-	char made_root[129]; /* root hash of --make-verity */
+	bool evidence_failed;  /* it did not hold, for whatever reason */
+	bool evidence_differs; /* it was compared and does not fit */
+	char made_root[129];   /* root hash of --make-verity */
 };
 
 void fsck_report_start(struct fsck_report *r);

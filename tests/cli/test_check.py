@@ -289,6 +289,20 @@ def test_manifest(mkfs, fsck, edges, work):
         assert fsck.run("--manifest=" + text, image).code != CLEAN
 
 
+@pytest.mark.parametrize("option", ["--manifest", "--verity-root"])
+def test_evidence_that_cannot_be_read(mkfs, fsck, edges, work, option):
+    """It says nothing, neither good nor bad."""
+    image, none = os.path.join(work, "m.img"), os.path.join(work, "none")
+    mkfs.ok("--quiet", image, edges.path)
+    options = [option + "=" + none]
+    if option == "--verity-root":
+        options = [option + "=" + "00" * 32, "--verity=" + none]
+    result = fsck.run(*options, image)
+    assert result.code == UNABLE
+    assert "structure valid; contents not authenticated" in result.text
+    assert "NOT" not in result.text
+
+
 @pytest.mark.parametrize("change", ["data", "mode", "mtime", "owner", "xattr",
                                     "extra", "missing", "target"])
 def test_manifest_finds_changes(mkfs, fsck, memory, work, change):
