@@ -20,7 +20,7 @@ const struct cli_option cli_builtin[CLI_BUILTINS] = {
 	{.name = "help-man", .meaning = "write the man page and exit"},
 	{.name = "version",
 	 .letter = 'V',
-	 .meaning = "show version and codecs and exit"},
+	 .meaning = "show versions and exit"},
 };
 
 const struct cli_option *cli_option_at(const struct cli_program *program,

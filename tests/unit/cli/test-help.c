@@ -67,8 +67,7 @@ static void test_help(void **state)
 		"Information:\n"
 		"  -h, --help                show this text and exit\n"
 		"      --help-man            write the man page and exit\n"
-		"  -V, --version             show version and codecs and "
-		"exit\n");
+		"  -V, --version             show versions and exit\n");
 	free(c.text);
 }
 
