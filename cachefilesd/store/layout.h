@@ -16,6 +16,7 @@
 
 #include <erofskit/status.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,6 +58,9 @@ void ekd_map_encode(const struct ekd_map *map, const uint8_t *bits,
 ek_status ekd_map_decode(const uint8_t *slot, size_t size, uint32_t n,
 			 struct ekd_map *map, uint8_t *bits,
 			 struct ek_err *err);
+
+/* Whether a blob may be called so: see ekd_blob_open(). */
+bool ekd_good_name(const char *name);
 
 struct ekd_meta {
 	char name[129];

@@ -15,15 +15,6 @@
 #include <time.h>
 #include <unistd.h>
 
-bool ekd_good_name(const char *name)
-{
-	static const char good[] = "abcdefghijklmnopqrstuvwxyz"
-				   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-	size_t n = strlen(name);
-
-	return n >= 1 && n <= 128 && name[0] != '.' && strspn(name, good) == n;
-}
-
 static struct ekd_entry *find(const struct ekd_store *s, const char *name)
 {
 	struct ekd_entry *e = s->list;

@@ -11,6 +11,15 @@
  * line each, then N bytes of recipe, newline, and the CRC32C of all before.
  */
 
+bool ekd_good_name(const char *name)
+{
+	static const char good[] = "abcdefghijklmnopqrstuvwxyz"
+				   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	size_t n = strlen(name);
+
+	return n >= 1 && n <= 128 && name[0] != '.' && strspn(name, good) == n;
+}
+
 static void put_hex(const uint8_t *bytes, size_t n, char *to)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -167,7 +167,6 @@ void ekd_step(struct ekd_store *s, enum ekd_step step);
 int64_t ekd_now_ms(void);
 
 /* list.c */
-bool ekd_good_name(const char *name);
 /*
  * The entry of @name, claimed (busy, no blob), or with *open and one more user
  * of it. NULL: none, and not to be made; or no memory, when it was.
