@@ -6,11 +6,14 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -314,19 +317,42 @@ static void opening_races_gc(void **state)
 	box_free(&box);
 }
 
-static void full_disk(void **state)
+static bool put_line(const char *path, const char *line)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool good = fd >= 0 && write(fd, line, strlen(line)) > 0;
+
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/* Mount in a namespace of our own, as root or with a user namespace. */
+static bool mount_small(const char *path)
+{
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	char line[64];
+
+	if (unshare(CLONE_NEWNS | (uid ? CLONE_NEWUSER : 0)) < 0)
+		return false;
+	snprintf(line, sizeof(line), "0 %u 1", (unsigned)uid);
+	if (uid && !put_line("/proc/self/uid_map", line))
+		return false;
+	snprintf(line, sizeof(line), "0 %u 1", (unsigned)gid);
+	if (uid && (!put_line("/proc/self/setgroups", "deny") ||
+		    !put_line("/proc/self/gid_map", line)))
+		return false;
+	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("tmpfs", path, "tmpfs", 0, "size=160k") == 0;
+}
+
+static void fill_disk(struct box *box_of)
 {
 	struct ek_err err = {.sys = 0};
-	struct box box;
+	struct box box = *box_of;
 	uint32_t i = 0;
 
-	(void)state;
-	box_new(&box, N * LEAF);
-	if (mkdir(box.store_path, 0700) < 0 ||
-	    mount("tmpfs", box.store_path, "tmpfs", 0, "size=160k") < 0) {
-		box_free(&box);
-		skip();
-	}
 	box_open(&box, NULL);
 	box_blob(&box);
 	ekd_blob_pin(box.blob);
@@ -350,7 +376,126 @@ static void full_disk(void **state)
 	box_blob(&box);
 	assert_true(check_all(&box) >= 8);
 	box_close(&box);
-	assert_int_equal(umount(box.store_path), 0);
+}
+
+static void full_disk(void **state)
+{
+	struct box box;
+	pid_t child;
+	int status;
+
+	(void)state;
+	box_new(&box, N * LEAF);
+	assert_int_equal(mkdir(box.store_path, 0700), 0);
+	child = fork();
+	if (child == 0) {
+		if (!mount_small(box.store_path))
+			_exit(77);
+		fill_disk(&box);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	box_free(&box);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* For a while the descriptor @fd leads to @path instead; its file. */
+static int divert(int fd, const char *path)
+{
+	int keep = dup(fd), other = open(path, O_RDWR | O_CLOEXEC);
+
+	assert_true(keep >= 0 && other >= 0);
+	assert_int_equal(dup2(other, fd), fd);
+	close(other);
+	return keep;
+}
+
+static void restore(int fd, int keep)
+{
+	assert_int_equal(dup2(keep, fd), fd);
+	close(keep);
+}
+
+/* What a failed sync may have lost counts no more. */
+static void failed_sync(void **state)
+{
+	struct ekd_store_options options = {.checkpoint_ms = 3600 * 1000};
+	struct ek_err err;
+	struct box box;
+	int fd, keep;
+
+	(void)state;
+	box_new(&box, N * LEAF);
+	box_open(&box, &options);
+	box_blob(&box);
+	fill_range(&box, 0, 5);
+	assert_int_equal(ekd_store_checkpoint(box.store, NULL), EK_OK);
+	fill_range(&box, 5, 12);
+	fd = ekd_blob_fd(box.blob);
+	keep = divert(fd, "/dev/null"); /* cannot be synced */
+	assert_int_equal(ekd_store_checkpoint(box.store, &err), EK_IO);
+	restore(fd, keep);
+	assert_int_equal(check_all(&box), 5);
+	assert_int_equal(stats_of(&box).bytes, 5 * LEAF);
+	fill_range(&box, 5, 12);
+	assert_int_equal(ekd_store_checkpoint(box.store, NULL), EK_OK);
+	assert_int_equal(check_all(&box), 12);
+	box_free(&box);
+}
+
+/* The descriptor of blob one's map. */
+static int map_fd(const struct box *box)
+{
+	char link[64], path[256];
+
+	for (int fd = 3; fd < 256; fd++) {
+		ssize_t n;
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		n = readlink(link, path, sizeof(path) - 1);
+		path[n < 0 ? 0 : n] = '\0';
+		if (strcmp(path, file_of(box, "map")) == 0)
+			return fd;
+	}
+	fail_msg("no map is open");
+	return -1;
+}
+
+/* Nothing goes unless the map could be written; what is here stays right. */
+static void failed_map(void **state)
+{
+	struct ekd_store_options options = {.quota = 8 * LEAF,
+					    .checkpoint_ms = 3600 * 1000};
+	struct ek_err err = {.sys = 0};
+	struct box box;
+	int fd, keep;
+
+	(void)state;
+	box_new(&box, N * LEAF);
+	box_open(&box, &options);
+	box_blob(&box);
+	fill_range(&box, 0, 6);
+	assert_int_equal(ekd_store_checkpoint(box.store, NULL), EK_OK);
+	fill_range(&box, 6, 8);
+	fd = map_fd(&box);
+	keep = divert(fd, "/dev/full");
+	assert_int_equal(ekd_store_checkpoint(box.store, &err), EK_IO);
+	assert_int_equal(err.sys, ENOSPC);
+	assert_int_equal(fill(&box, 8, &err), EK_IO);
+	assert_int_equal(check_all(&box), 8);
+	restore(fd, keep);
+	assert_int_equal(ekd_store_checkpoint(box.store, NULL), EK_OK);
+	box_close(&box);
+	box_open(&box, &options);
+	box_blob(&box);
+	assert_int_equal(ekd_blob_present(box.blob), 8);
+	assert_int_equal(stats_of(&box).recovered_leaves, 0);
+	assert_int_equal(fill(&box, 8, &err), EK_OK);
+	assert_true(stats_of(&box).evicted_leaves > 0);
+	check_all(&box);
 	box_free(&box);
 }
 
@@ -362,5 +507,7 @@ const struct CMUnitTest evict_tests[] = {
 	cmocka_unit_test(eviction_races_readers),
 	cmocka_unit_test(opening_races_gc),
 	cmocka_unit_test(full_disk),
+	cmocka_unit_test(failed_sync),
+	cmocka_unit_test(failed_map),
 	UNIT_END,
 };
