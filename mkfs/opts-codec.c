@@ -56,7 +56,7 @@ static ek_status set_parameter(struct ek_build_codec *c, const char *text,
 			continue;
 		if (cli_signed(eq ? eq + 1 : text, INT32_MIN + 1, INT32_MAX, &n,
 			       err) != EK_OK)
-			return ek_err_prefix(err, keys[i].key);
+			return ek_err_prefix(err, "%s", keys[i].key);
 		*keys[i].to = (int32_t)n;
 		return EK_OK;
 	}

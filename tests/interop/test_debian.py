@@ -20,7 +20,9 @@ PEER = {name: os.path.join("/usr/bin", name)
         for name in ("fsck.erofs", "dump.erofs")}
 LEAVE_OUT = "^(names/n|xattrs/crowd|times$|modes$|content/zeros20m)"
 OPTIONS = [[], ["-zlz4"], ["-zlz4hc,9", "-C65536"], ["-zlz4", "-C1048576"],
-           ["-Enoinline_data"], ["-Eforce-inode-extended", "-zlz4"], ["-x1"]]
+           ["-Enoinline_data"], ["-Eforce-inode-extended", "-zlz4"], ["-x1"],
+           ["-zlz4", "-Eztailpacking"], ["-zlz4", "--dsunit=8"],
+           ["-zlz4hc", "-C65536", "-Elegacy-compress,ztailpacking"]]
 
 pytestmark = pytest.mark.skipif(
     not all(os.access(path, os.X_OK) for path in PEER.values()),
