@@ -41,7 +41,8 @@ ek_status layer_tree_open(struct layer_tree *t, const struct image *image,
 		.size = sizeof(how),
 		.aufs = true,
 		.device_offset = l->data.offset,
-		.device_bytes = l->data.file_bytes,
+		/* A loop device has whole sectors only. */
+		.device_bytes = l->data.file_bytes / INDEX_BLOCK * INDEX_BLOCK,
 		.device_tag = l->diff_id ? l->diff_id + 7 : NULL,
 		.cancel = o->build.cancel,
 	};

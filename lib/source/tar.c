@@ -472,8 +472,9 @@ ek_status ek_source_tar(struct ek_tar_input *in, struct ek_source *archive,
 	s->base.ops = &tar_ops;
 	s->base.tree = b.tree;
 	s->device.bytes = options->device_bytes;
+	/* A loop device has whole sectors only: an odd end is out of reach. */
 	if (!s->device.bytes)
-		s->device.bytes = ek_round_up(notes->archive_bytes, 512);
+		s->device.bytes = notes->archive_bytes / 512 * 512;
 	s->device_offset = options->device_offset;
 	if (options->device_tag)
 		strncpy(s->device.tag, options->device_tag,

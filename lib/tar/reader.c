@@ -351,6 +351,23 @@ static ek_status fail_at(struct ek_tar *tar, uint64_t at, struct ek_err *err)
 			     (unsigned long long)at);
 }
 
+/*
+ * Pass over the rest of the current member. Its data must be there; the
+ * padding of the last member need not: writers that are never closed (umoci
+ * insert) leave it out, and readers of Go take that.
+ */
+static ek_status leave_member(struct ek_tar *tar, bool *end, struct ek_err *err)
+{
+	uint8_t padding[EK_TAR_BLOCK];
+	size_t got = 0;
+
+	EK_TRY(ek_tar_pass(tar, tar->left, err));
+	EK_TRY(ek_tar_take_some(tar, padding, (size_t)tar->padding, &got, err));
+	*end = got < tar->padding;
+	tar->left = tar->padding = 0;
+	return EK_OK;
+}
+
 ek_status ek_tar_next(struct ek_tar *tar, const struct ek_tar_entry **entry,
 		      struct ek_err *err)
 {
@@ -363,12 +380,11 @@ ek_status ek_tar_next(struct ek_tar *tar, const struct ek_tar_entry **entry,
 	*entry = NULL;
 	if (tar->ended)
 		return EK_OK;
-	if (ek_tar_pass(tar, tar->left + tar->padding, err) != EK_OK)
+	if (leave_member(tar, &end, err) != EK_OK)
 		return fail_at(tar, tar->entry.header_offset, err);
-	tar->left = tar->padding = 0;
 	forget_member(tar);
 	at = tar->offset;
-	if (find_member(tar, &end, err) != EK_OK)
+	if (!end && find_member(tar, &end, err) != EK_OK)
 		return fail_at(tar, at, err);
 	tar->ended = end;
 	if (!end)

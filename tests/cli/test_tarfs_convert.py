@@ -128,6 +128,24 @@ def test_one_layer(tarfs, fsck, work, packed, how):
         assert layer["diff_id"] is None and not layer["checked"]
 
 
+@pytest.mark.parametrize("how", ["layer", "gzip", "docker"])
+def test_a_tar_that_was_never_closed(tarfs, fsck, work, how):
+    """As umoci insert writes them: no padding of the last member, no end. A
+    loop device ends with a whole sector, so the index has that file's data."""
+    tar = oci.tar_of([("a", b"a" * 700), ("z", noise(700))])[:3 * 512 + 512
+                                                             + 700]
+    if how == "docker":
+        source = oci.archive(work + "/in.tar", oci.docker([oci.Image([tar])]))
+    else:
+        source = oci.write(work + "/l.tar",
+                           oci.PACKERS[how if how == "gzip" else None](tar))
+    out = os.path.join(work, "out")
+    tarfs.ok("convert", "--quiet", source, "-o", out)
+    assert extracted(fsck, out) == {"a": b"a" * 700, "z": noise(700)}
+    # In an archive the next member's header is behind it.
+    assert record(out)["layers"][0]["copied_files"] == (how != "docker")
+
+
 def test_one_plain_layer_with_its_digest(tarfs, work):
     out = os.path.join(work, "out")
     tarfs.ok("convert", "--quiet", "--check-digests",

@@ -57,12 +57,14 @@ static void a_missing_end_is_no_error_a_cut_is(void **state)
 	maketar_close(&r);
 	for (size_t cut = 1; cut < 1024; cut++) {
 		ek_status first, second;
+		/* All but the padding of the last member is there. */
+		bool whole = cut >= 512 + 5;
 
 		t.n = cut;
 		maketar_open(&r, &t);
 		first = maketar_next(&r);
 		second = first == EK_OK ? maketar_next(&r) : first;
-		assert_int_equal(second, EK_CORRUPT);
+		assert_int_equal(second, whole ? EK_OK : EK_CORRUPT);
 		maketar_close(&r);
 	}
 	t.n = 0;
