@@ -22,6 +22,14 @@ PATIENCE = 600
 SLICE = ("/etc", "/usr/lib/python3.11", "/usr/include", "/usr/share/perl5",
          "/usr/share/doc", "/usr/lib/x86_64-linux-gnu/perl")
 SLICE_BYTES = 16 << 20
+DEBS = {
+    "python": ("python3.11", "python3.11-minimal", "libpython3.11-stdlib",
+               "libpython3.11-minimal", "libpython3.11", "python3-numpy",
+               "python3-sphinx", "python3-babel", "python3-docutils"),
+    "wordpress": ("wordpress", "wordpress-l10n", "apache2-bin",
+                  "apache2-data", "apache2", "libapache2-mod-php8.2",
+                  "php8.2-common", "php8.2-cli", "php8.2-mysql"),
+}
 PACKAGES = ("lodash", "express", "webpack", "eslint", "typescript")
 
 
@@ -90,8 +98,21 @@ def _node(where):
     shutil.rmtree(where + "-cache", ignore_errors=True)
 
 
-MAKERS = {"slice": _slice, "minbase": _minbase, "kernel": _kernel,
-          "node": _node}
+def _debs(name):
+    def make(where):
+        down = where + "-debs"
+        os.makedirs(down, exist_ok=True)
+        _run("apt-get", "-o", "APT::Sandbox::User=root", "download",
+             *DEBS[name], cwd=down)
+        for deb in sorted(os.listdir(down)):
+            _run("dpkg-deb", "-x", os.path.join(down, deb), where)
+        shutil.rmtree(down)
+    return make
+
+
+MAKERS = {"python": _debs("python"), "wordpress": _debs("wordpress"),
+          "slice": _slice,
+          "minbase": _minbase, "kernel": _kernel, "node": _node}
 _records = {}
 
 
