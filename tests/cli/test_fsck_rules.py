@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each rule of fsck against an image with exactly that defect.
 
-tests/data/fsck.tsv: defect (tests/lib/defects.py), further options, codes that
-must be found (all of them and no other), exit status; the same with --strict;
-what Linux 6.18 does with the image.
+tests/data/fsck.tsv: defect (tests/lib/defects.py, tests/lib/badinput.py),
+further options, codes that must be found (all of them and no other), exit
+status; the same with --strict; what Linux 6.18 does with the image.
 """
 
 import os

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 
-from lib import defects
+from lib import badinput, defects
 
 FIXTURES = {
     "images/blobdev": ["images/blobdev.blob"],
