@@ -42,8 +42,7 @@ static void versions(void **state)
 {
 	static const char *const others[] = {
 		"erofskit store 2\n", "", "erofskit store 1", "x",
-		"erofskit store 1\nand more of it, so long that it cannot be "
-		"any version at all\n"};
+		"erofskit store 1\nand more of it, longer than any version"};
 	struct ek_err err;
 	struct box box;
 	char path[128];
