@@ -7,6 +7,7 @@ pair of values occurs about once.
 
 import json
 import os
+import struct
 
 import pytest
 
@@ -338,3 +339,33 @@ def test_profiles(mkfs, fsck, work, files, name):
     mkfs.ok("--quiet", "--profile=" + name, "-zzstd", "-C8192", image, files)
     assert announced(image) == 0b1000
     fsck.ok("--extract", image)
+
+
+# What our encoders keep to: a byte of a configuration, a value that the kernel
+# takes, and the next that it does not.
+LIMITS = [
+    (["-zlz4", "-C1048576"], "<H", 4, 256, 257),
+    (["-zlz4", "-C131072", "-b512"], "<H", 4, 256, 257),
+    (["-zlzma,1", "-C8192"], "<I", 2, 4096, 4095),
+    (["-zlzma,1", "-C8192"], "<I", 2, 8 << 20, (8 << 20) + 1),
+    (["-zlzma,1", "-C8192"], "<H", 6, 0, 1),
+    (["-zdeflate"], "<B", 2, 15, 16),
+    (["-zzstd"], "<B", 3, 10, 11),
+    (["-zzstd"], "<B", 2, 0, 1),
+]
+
+
+@pytest.mark.parametrize("options, form, at, good, bad", LIMITS)
+def test_limits_from_both_sides(mkfs, mounter, work, files, options, form, at,
+                                good, bad):
+    image = os.path.join(work, "out.img")
+    mkfs.ok("--quiet", "-Enosbcrc", *options, image, files)
+    for value in (good, bad):
+        with open(image, "r+b") as file:
+            file.seek(1024 + 128 + at)
+            file.write(struct.pack(form, value))
+        if value == bad:
+            mounter.refuses(image)
+            continue
+        with mounter.mounted(image) as where:
+            assert len(os.listdir(where)) == 6
