@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "codec/codec.h"
-
 #include "build/compress.h"
 
 #include "base/try.h"
+#include "codec/codec.h"
+#include "codec/lz4cut.h"
 
 #include <string.h>
 
@@ -12,11 +12,15 @@
  * more of it is stored without asking the codec, up to a bound. When the codec
  * has success again, those last blocks are taken back and asked for.
  */
-#define FAILS_PATIENT 8u
+#define FAILS_PATIENT 64u /* blocks stored in a row; at least 8 times */
 #define SKIP_MAX      16u
 
-/* A codec may end a shortened extent elsewhere than asked; then try again. */
-#define SHORTEN_TRIES 3
+/*
+ * The last match of a shortened stream may have to become literals, which
+ * take a few bytes more: then shorten it by more.
+ */
+#define SHORTEN_TRIES 8
+#define SHORTEN_STEP  8u
 
 static void add_piece(struct ek_compress *c, uint32_t len, uint32_t blocks,
 		      uint32_t size)
@@ -76,20 +80,13 @@ static size_t room_after(size_t end)
  * must be for the margin; 0 when it is wide enough, or when no end of an
  * extent could give it.
  */
-static size_t too_long(size_t end, size_t csize, bool last, uint32_t bs)
+static size_t too_long(size_t end, size_t csize)
 {
-	size_t need = ek_lz4_margin(csize), room = room_after(end), cut;
+	size_t need = ek_lz4_margin(csize), room = room_after(end);
 
 	if (room >= need || need >= EK_LZ4_PAGE)
 		return 0;
-	cut = need - room;
-	/*
-	 * What remains after the last extent takes a block anyway: let it be
-	 * as much as a block holds.
-	 */
-	if (last && cut <= bs)
-		cut = ek_max(cut, ek_min(bs, EK_LZ4_PAGE - 64 - room));
-	return cut;
+	return need - room;
 }
 
 static ek_status encode(struct ek_compress *c, const uint8_t *in, size_t *len,
@@ -105,42 +102,78 @@ static ek_status encode(struct ek_compress *c, const uint8_t *in, size_t *len,
 }
 
 /*
- * Shorten the extent of *@len bytes at @in until it has the margin; *@len 0
- * when that is not possible with a gain. @n bytes are left in all, the last
- * ones when @last.
+ * Shorten the extent of *@len bytes at @in by @cut or a little more, if that
+ * does not make it larger and leaves a gain.
  */
-static ek_status keep_margin(struct ek_compress *c, const uint8_t *in, size_t n,
-			     bool last, size_t *len, size_t *csize,
-			     struct ek_err *err)
+static bool shorten(struct ek_compress *c, const uint8_t *in, size_t cut,
+		    size_t *len, size_t *csize)
 {
-	for (int i = 0; i < SHORTEN_TRIES; i++) {
-		size_t cut = too_long(c->done + *len, *csize, last && *len == n,
-				      c->bs);
+	for (int i = 0; i < SHORTEN_TRIES && cut < *len; i++) {
+		size_t want = *len - cut;
+		size_t n = ek_lz4_shorten(in, *len, c->out + c->used, *csize,
+					  *csize, want);
 
-		if (cut == 0)
-			return EK_OK;
-		if (cut >= *len)
-			break;
-		*len -= cut;
-		EK_TRY(encode(c, in, len, csize, err));
-		if (!has_gain(c, *len, *csize))
-			break;
+		if (n) {
+			*len = want;
+			*csize = n;
+			return has_gain(c, want, n);
+		}
+		/* Literals at the end took more than a match did: fewer. */
+		cut += SHORTEN_STEP;
 	}
-	if (!has_gain(c, *len, *csize) ||
-	    too_long(c->done + *len, *csize, false, c->bs))
+	return false;
+}
+
+/*
+ * Shorten the extent of *@len bytes at @in until it has the margin; *@len 0
+ * when that is not possible with a gain.
+ */
+static void keep_margin(struct ek_compress *c, const uint8_t *in, size_t *len,
+			size_t *csize)
+{
+	size_t cut = too_long(c->done + *len, *csize);
+
+	if (cut == 0)
+		return;
+	if (!shorten(c, in, cut, len, csize) ||
+	    too_long(c->done + *len, *csize))
 		*len = 0;
-	return EK_OK;
+}
+
+/*
+ * The same for the last extent of a run: what is left of it takes a block of
+ * its own, which costs a reader more than a copy. So it keeps the margin only
+ * if it takes a block less then.
+ */
+static void last_margin(struct ek_compress *c, const uint8_t *in, size_t *len,
+			size_t *csize)
+{
+	size_t cut = too_long(c->done + *len, *csize), n;
+	size_t room = room_after(c->done + *len);
+	size_t less = (size_t)ek_div_up(*csize, c->bs) - 1;
+
+	if (cut == 0 || cut > c->bs)
+		return;
+	/* As much as a block holds. */
+	cut = ek_max(cut, ek_min(c->bs, EK_LZ4_PAGE - 64 - room));
+	n = ek_lz4_shorten(in, *len, c->out + c->used, *csize, less * c->bs,
+			   *len - cut);
+	if (n == 0)
+		return;
+	*len -= cut;
+	*csize = n;
 }
 
 /* Store what failed, and more without asking; returns the bytes taken. */
 static size_t fail(struct ek_compress *c, const uint8_t *in, size_t n)
 {
 	size_t asked = ek_max(1, c->max_blocks / 4), blocks = asked, len;
+	size_t patient = ek_max(8, FAILS_PATIENT / asked);
 
 	c->last_len = c->last_size = 0;
 	c->fails++;
-	if (c->fails > FAILS_PATIENT)
-		blocks = asked * ek_min(c->fails - FAILS_PATIENT, SKIP_MAX);
+	if (c->fails > patient)
+		blocks = asked * ek_min(c->fails - patient, SKIP_MAX);
 	len = store(c, in, n, blocks);
 	c->unasked = (uint32_t)(len / c->bs > asked ? len / c->bs - asked : 0);
 	return len;
@@ -189,9 +222,10 @@ static ek_status step(struct ek_compress *c, const uint8_t *in, size_t n,
 			*pos -= take_back(c, *pos);
 			return EK_OK;
 		}
-		if (len && c->lz4_margin)
-			EK_TRY(keep_margin(c, in + *pos, left, last, &len,
-					   &csize, err));
+		if (len && c->lz4_margin && (!last || len < left))
+			keep_margin(c, in + *pos, &len, &csize);
+		else if (len && c->lz4_margin)
+			last_margin(c, in + *pos, &len, &csize);
 		if (len)
 			emit(c, len, csize);
 		else
