@@ -77,6 +77,33 @@ static ek_status set_xattr(void *arg, const struct ek_xattr *xattr,
 	return ek_fail_sys(err, errno, "cannot set attribute %s", xattr->name);
 }
 
+/* What the file has from a default ACL above it, not from the image. */
+static ek_status drop_acl(const struct apply *a, const char *name,
+			  struct ek_err *err)
+{
+	ssize_t n = a->proc ? getxattr(a->proc, name, NULL, 0)
+			    : fgetxattr(a->fd, name, NULL, 0);
+
+	if (n < 0)
+		return EK_OK;
+	if ((a->proc ? removexattr(a->proc, name)
+		     : fremovexattr(a->fd, name)) != 0 &&
+	    errno != ENODATA)
+		return ek_fail_sys(err, errno,
+				   "cannot remove an inherited ACL");
+	return EK_OK;
+}
+
+static ek_status drop_acls(const struct apply *a, uint32_t mode,
+			   struct ek_err *err)
+{
+	if (S_ISLNK(mode))
+		return EK_OK;
+	EK_TRY(drop_acl(a, "system.posix_acl_access", err));
+	return S_ISDIR(mode) ? drop_acl(a, "system.posix_acl_default", err)
+			     : EK_OK;
+}
+
 static ek_status set_times(const struct apply *a, const struct ek_node *node,
 			   struct ek_err *err)
 {
@@ -115,6 +142,8 @@ ek_status ek_attr_apply(struct ek_image *image,
 			return ek_fail_sys(err, errno, "cannot set the owner");
 		*skipped |= EK_ATTR_SKIPPED_OWNER;
 	}
+	if (policy->xattrs)
+		EK_TRY(drop_acls(&a, node->mode, err));
 	if (policy->xattrs && node->xattr_size)
 		EK_TRY(ek_image_xattrs(image, node, set_xattr, &a, err));
 	/* Symlinks have no permissions of their own. */

@@ -83,6 +83,20 @@ def test_owner_before_capability(fsck, mkfs, memory):
     assert os.getxattr(top + "/o/tool", "user.nothing") == b""
 
 
+def test_no_acl_from_above(fsck, image):
+    """A default ACL of the target is no part of what was packed."""
+    path, source, top = image
+    where = os.path.join(top, "acl")
+    os.mkdir(where)
+    os.setxattr(where, "system.posix_acl_default", defects.ACL)
+    fsck.ok("--extract=" + os.path.join(where, "out"), path)
+    out = os.path.join(where, "out")
+    assert "system.posix_acl_default" not in os.listxattr(
+        os.path.join(out, "empty"))
+    if ROOT:
+        assert differences(source, out) == []
+
+
 def test_holes_are_holes(fsck, image):
     path, source, top = image
     fsck.ok("--extract=" + top + "/out", path)
