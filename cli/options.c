@@ -18,9 +18,7 @@ const struct cli_option cli_builtin[CLI_BUILTINS] = {
 	 .meaning = "show this text and exit",
 	 .group = "Information"},
 	{.name = "help-man", .meaning = "write the man page and exit"},
-	{.name = "version",
-	 .letter = 'V',
-	 .meaning = "show versions and exit"},
+	{.name = "version", .letter = 'V', .meaning = "show versions and exit"},
 };
 
 const struct cli_option *cli_option_at(const struct cli_program *program,
