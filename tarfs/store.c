@@ -59,6 +59,48 @@ static ek_status lock(struct store *s, const char *path, bool *again,
 	return EK_OK;
 }
 
+/* ".NAME.XXXXXX" of outfile.h, or ".input.tar" on its way to its name. */
+static bool is_temporary(const char *name, bool top)
+{
+	static const char *const ours[] = {
+		".image.json.",	 ".index.json.", ".merged.erofs.",
+		".config.json.", ".oci-layout.", "..input.tar.",
+	};
+	size_t n = strlen(name);
+
+	if (strcmp(name, ".input.tar") == 0)
+		return true;
+	if (n < 9 || name[0] != '.' || name[n - 7] != '.')
+		return false;
+	for (size_t i = 0; top && i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (strlen(ours[i]) + 6 == n &&
+		    strncmp(name, ours[i], n - 6) == 0)
+			return true;
+	return !top;
+}
+
+/*
+ * Remove what a convert that was killed has left in @dir. Whoever writes here
+ * has the lock, and we have it now.
+ */
+static void clean(const struct store *s, const char *dir, bool top)
+{
+	int fd = openat(s->dir, dir,
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (!d) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((e = readdir(d)))
+		if (is_temporary(e->d_name, top))
+			unlinkat(fd, e->d_name, 0);
+	closedir(d);
+}
+
 ek_status store_open(struct store *s, const char *path, const char *mark,
 		     bool force, bool no_sync, struct ek_err *err)
 {
@@ -78,6 +120,9 @@ ek_status store_open(struct store *s, const char *path, const char *mark,
 		return ek_fail(err, EK_EXISTS,
 			       "%s: is complete already (--force replaces it)",
 			       path);
+	clean(s, ".", true);
+	for (size_t i = 0; i < N_SUBDIRS; i++)
+		clean(s, subdirs[i], false);
 	return EK_OK;
 }
 

@@ -273,6 +273,25 @@ def test_signal(tarfs, work):
     assert not os.path.exists(out)
 
 
+def test_kill(tarfs, work):
+    """What it leaves is not complete, and the next run clears it away."""
+    tars = [oci.tar_of([("n", noise(1 << 20, i) * 24)]) for i in range(3)]
+    source = oci.archive(work + "/in.tar", oci.docker([oci.Image(tars,
+                                                                 "gzip")]))
+    out = os.path.join(work, "out")
+    process = tarfs.start("convert", "--quiet", source, "-o", out)
+    kill_when(process, lambda: os.path.isdir(out + "/blobs") and
+              os.listdir(out + "/blobs"), signal.SIGKILL)
+    assert not os.path.exists(out + "/image.json")
+    tarfs.fails("inspect", out, code=1)
+    oci.write(out + "/.config.json.keep-me", b"of somebody else")
+    tarfs.ok("convert", "--quiet", source, "-o", out)
+    left = [name for _, _, names in os.walk(out) for name in names
+            if name.startswith(".")]
+    assert left == [".config.json.keep-me"]
+    tarfs.ok("verify", "--quiet", out)
+
+
 def test_signal_at_a_pipe(tarfs, work):
     fifo = os.path.join(work, "fifo")
     os.mkfifo(fifo)
