@@ -18,7 +18,7 @@ struct ek_tar {
 	/* Read ahead of what has been taken; only between members. */
 	uint8_t *window;
 	size_t window_at, window_n;
-	size_t ahead; /* size of the last read; 0 after a jump */
+	size_t ahead;	 /* size of the last read; 0 after a jump */
 	uint64_t offset; /* of the next byte to take */
 
 	/* The current member. */
