@@ -125,6 +125,26 @@ ek_status ekd_store_checkpoint(struct ekd_store *s, struct ek_err *err)
 	return status;
 }
 
+/* From where the last slice ended, around once at most. */
+static void compare_slice(struct ekd_blob *b)
+{
+	uint32_t n = b->leaves->n;
+	unsigned left = SLICE;
+
+	if (!atomic_load(&b->suspects))
+		return;
+	for (uint32_t k = 0; k < n && left; k++) {
+		uint32_t i = b->cursor++;
+
+		if (b->cursor == n)
+			b->cursor = 0;
+		if (!(atomic_load(&b->words[i]) & EKD_SUSPECT))
+			continue;
+		ekd_leaf_settle(b, i);
+		left--;
+	}
+}
+
 /* Compare some suspects; whether any are left. */
 static bool compare_some(struct ekd_store *s)
 {
@@ -136,17 +156,9 @@ static bool compare_some(struct ekd_store *s)
 	if (ekd_hold_all(s, &blobs, &n, NULL) != EK_OK)
 		n = 0;
 	for (size_t k = 0; k < n; k++) {
-		struct ekd_blob *b = blobs[k];
-		unsigned left = SLICE;
-
-		for (uint32_t i = 0; i < b->leaves->n && left; i++) {
-			if (!(atomic_load(&b->words[i]) & EKD_SUSPECT))
-				continue;
-			ekd_leaf_settle(b, i);
-			left--;
-		}
-		more |= atomic_load(&b->suspects) != 0;
-		ekd_blob_unhold(b);
+		compare_slice(blobs[k]);
+		more |= atomic_load(&blobs[k]->suspects) != 0;
+		ekd_blob_unhold(blobs[k]);
 	}
 	free(blobs);
 	pthread_mutex_unlock(&s->work);

@@ -129,6 +129,7 @@ struct ekd_blob {
 	_Atomic uint8_t *claimed; /* bits of a map that was not believed */
 	_Atomic uint32_t present, suspects, pins, sync_failures;
 	_Atomic bool dirty; /* the map is behind */
+	uint32_t cursor;    /* of the keeper alone */
 	pthread_mutex_t wait_lock;
 	pthread_cond_t settled;
 	/* Guarded by map_lock. */

@@ -40,7 +40,8 @@ struct ekd_blob;
 
 /*
  * For tests: told of each step and of what reaches the files, on the thread
- * that does it, after it was done. Any member may be NULL.
+ * that does it, after it was done. They may not use the store. Any member may
+ * be NULL.
  */
 struct ekd_store_hooks {
 	void *arg;
@@ -95,7 +96,7 @@ ek_status ekd_blob_find(struct ekd_store *store, const char *name,
 			const uint8_t *root, struct ekd_blob **blob,
 			struct ek_err *err);
 
-/* NULL allowed. The last closer waits for a checkpoint of the blob. */
+/* NULL allowed. Unpin before. The last closer waits for a checkpoint. */
 void ekd_blob_close(struct ekd_blob *blob);
 
 uint64_t ekd_blob_size(const struct ekd_blob *blob);

@@ -136,6 +136,13 @@ const char *file_of(const struct box *box, const char *file)
 	return path;
 }
 
+int rounds(int n, int soak)
+{
+	const char *text = getenv("EK_SOAK");
+
+	return text && strcmp(text, "1") == 0 ? soak : n;
+}
+
 struct ekd_store_stats stats_of(struct box *box)
 {
 	struct ekd_store_stats stats;

@@ -43,6 +43,8 @@ uint32_t check_all(struct box *box);
 /* PATH/s/blobs/one/FILE, in static memory. */
 const char *file_of(const struct box *box, const char *file);
 void remove_tree(const char *path);
+/* @n, or @soak with EK_SOAK=1 in the environment. */
+int rounds(int n, int soak);
 struct ekd_store_stats stats_of(struct box *box);
 
 #endif

@@ -204,7 +204,7 @@ static void any_cut_costs_fetches_only(void **state)
 	file_new(&d.map, "/map", 2 * ekd_map_slot_size(N));
 	box_open(&box, &options);
 	box_blob(&box);
-	for (int i = 0; i < 400; i++) {
+	for (int i = 0; i < rounds(400, 4000); i++) {
 		assert_int_equal(fill(&box, next(&d) % N, NULL), EK_OK);
 		if (next(&d) % 12 == 0)
 			assert_int_equal(ekd_store_checkpoint(box.store, NULL),

@@ -108,7 +108,7 @@ static void killed_at_each_step(void **state)
 {
 	(void)state;
 	for (size_t k = 0; ekd_store_steps[k]; k++) {
-		for (int nth = 1; nth <= 4; nth += 3) {
+		for (int nth = 1; nth <= rounds(4, 24); nth += rounds(3, 1)) {
 			struct box box;
 			bool fired;
 
