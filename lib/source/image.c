@@ -12,8 +12,9 @@
 /* Places of one file: a hostile map could have one for each block. */
 #define PLACES_MAX (1u << 24)
 
+/* Of each file: small, there may be millions. */
 struct image_file {
-	struct ek_node node;
+	uint64_t nid;
 	struct ek_place *places;
 	size_t n_places; /* or EK_PLACE_NONE */
 };
@@ -25,8 +26,8 @@ struct image_source {
 };
 
 struct ek_file {
-	struct image_source *src;
-	const struct image_file *file;
+	struct ek_image *image;
+	struct ek_node node;
 };
 
 /* A directory whose entries are still to be read. */
@@ -57,20 +58,25 @@ static ek_status image_open(struct ek_tree_source *src,
 			    const struct ek_tree_inode *inode,
 			    struct ek_file **file, struct ek_err *err)
 {
+	const struct image_file *from = inode->data;
 	struct ek_file *f = calloc(1, sizeof(*f));
+	ek_status status;
 
 	if (!f)
 		return ek_fail(err, EK_NOMEM, "no memory for a file");
-	f->src = (struct image_source *)src;
-	f->file = inode->data;
-	*file = f;
-	return EK_OK;
+	f->image = ((struct image_source *)src)->image;
+	status = ek_image_node(f->image, from->nid, &f->node, err);
+	if (status == EK_OK)
+		*file = f;
+	else
+		free(f);
+	return status;
 }
 
 static ek_status image_read(struct ek_file *f, uint64_t offset, void *to,
 			    size_t n, struct ek_err *err)
 {
-	return ek_image_read(f->src->image, &f->file->node, offset, to, n, err);
+	return ek_image_read(f->image, &f->node, offset, to, n, err);
 }
 
 static ek_status image_close(struct ek_file *f, struct ek_err *err)
@@ -184,7 +190,7 @@ static ek_status file_data(struct walk *w, const struct ek_node *node,
 
 	if (!f)
 		return no_memory(err);
-	f->node = *node;
+	f->nid = node->nid;
 	inode->data = f;
 	EK_TRY(find_places(w, node, &none, err));
 	f->n_places = none ? EK_PLACE_NONE : w->places.n;
