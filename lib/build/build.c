@@ -45,9 +45,15 @@ static void set_sizes(struct ek_build *b)
 {
 	size_t keep = ek_compress_keep(b->bs, b->max_blocks);
 
-	b->segment = b->n_codecs ? EK_CODED_SEGMENT : EK_SEGMENT;
+	b->segment = b->batched = EK_SEGMENT;
+	if (b->n_codecs)
+		b->segment = EK_CODED_SEGMENT;
+	else if (!b->opt.chunk_size)
+		b->segment = b->batched = EK_PLAIN_SEGMENT;
 	/* A batch, or a window that is worth moving its rest. */
-	b->in_cap = (size_t)ek_max(EK_SEGMENT, keep + (3u << 20)) + b->bs;
+	b->in_cap = (size_t)b->batched + b->bs;
+	if (b->n_codecs)
+		b->in_cap = ek_max(b->in_cap, keep + (3u << 20) + b->bs);
 	/* The committer needs all of a segment for the digest of its file. */
 	if (b->digests)
 		b->in_cap = (size_t)ek_max(b->in_cap, b->segment);
@@ -59,9 +65,12 @@ static ek_status make_jobs(struct ek_build *b, struct ek_err *err)
 {
 	/*
 	 * With one worker jobs run when they are submitted. Else each worker
-	 * has one at work and one waiting to be committed.
+	 * has one at work and one waiting to be committed; when they only read
+	 * there is nothing to wait for but the committer.
 	 */
 	b->n_jobs = b->workers == 1 ? 1 : b->workers * 2;
+	if (b->workers > 1 && !b->n_codecs && !b->opt.chunk_size)
+		b->n_jobs = b->workers + 1;
 	b->jobs = calloc(b->n_jobs, sizeof(*b->jobs));
 	if (!b->jobs)
 		return ek_fail(err, EK_NOMEM, "no memory for jobs");

@@ -215,7 +215,8 @@ static bool is_hole(const struct ek_build *b, const struct ek_build_job *job,
 {
 	uint64_t left = job->len - (uint64_t)i * EK_HOLE_CHUNK;
 
-	if (!(job->zeros >> i & 1) || !ek_compat_has(b, 5, 15))
+	if (!(job->zeros >> i & 1) || !ek_compat_has(b, 5, 15) ||
+	    job->files[0].inode->size <= EK_SEGMENT)
 		return false;
 	/* A short end alone is not worth another layout. */
 	return left >= EK_HOLE_CHUNK || b->large.holes;

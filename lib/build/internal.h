@@ -43,11 +43,13 @@
  */
 #define EK_SEGMENT	 (4u << 20)
 #define EK_CODED_SEGMENT (16u << 20)
+/* What is only copied needs no large ones: they would be memory alone. */
+#define EK_PLAIN_SEGMENT (1u << 20)
 /* Small files share a job up to so many bytes and files. */
 #define EK_BATCH_BYTES (1u << 20)
 #define EK_BATCH_FILES 512u
 /*
- * Without compression, zeros are left out of files beyond one segment in
+ * Without compression, zeros are left out of files beyond EK_SEGMENT in
  * whole chunks of this size. Not smaller: such files need Linux 5.15, which
  * has to be worth it.
  */
@@ -184,7 +186,8 @@ struct ek_build {
 	struct ek_pool *pool;
 	struct ek_build_job *jobs;
 	unsigned n_jobs;
-	uint32_t segment;		    /* bytes */
+	uint32_t segment; /* bytes */
+	uint32_t batched; /* largest file that is not cut into them */
 	size_t in_cap, out_cap, cap_pieces; /* of each job */
 	uint64_t next_blk;		    /* where the next data block goes */
 	uint32_t placed; /* inodes of the tree that have a place */

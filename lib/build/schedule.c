@@ -59,7 +59,7 @@ static void fill_batch(struct ek_build *b, struct cursor *c,
 
 		if (!ek_build_has_data(inode))
 			continue;
-		if (inode->size > EK_SEGMENT || files == EK_BATCH_FILES)
+		if (inode->size > b->batched || files == EK_BATCH_FILES)
 			break;
 		if (files > 0 && sum + weight(b, inode) > EK_BATCH_BYTES)
 			break;
@@ -86,7 +86,7 @@ static bool fill(struct ek_build *b, struct cursor *c, struct ek_build_job *job)
 	job->in_used = job->out_used = 0;
 	job->n_pieces = 0;
 	job->n_sums = 0;
-	if (b->tree->inodes[c->next]->size > EK_SEGMENT)
+	if (b->tree->inodes[c->next]->size > b->batched)
 		fill_segment(b, c, job);
 	else
 		fill_batch(b, c, job);
