@@ -50,9 +50,14 @@ static size_t next_part(const struct ek_flush_ops *ops, const struct attempt *a,
 	return n - n / 8;
 }
 
+/*
+ * Begin with @first bytes, which may take several parts. @sure: these were
+ * encoded before, so that their length is known better than a ratio tells.
+ */
 static ek_status run(struct ek_encoder *enc, const struct ek_flush_ops *ops,
 		     const uint8_t *in, size_t n_in, uint8_t *out, size_t room,
-		     size_t first, struct attempt *a, struct ek_err *err)
+		     size_t first, bool sure, struct attempt *a,
+		     struct ek_err *err)
 {
 	size_t part = first, total = 0;
 	int small = 0;
@@ -74,7 +79,8 @@ static ek_status run(struct ek_encoder *enc, const struct ek_flush_ops *ops,
 		a->total = total;
 		if (room - total <= slack(room))
 			return EK_OK;
-		part = next_part(ops, a, room);
+		part = sure && a->taken < first ? first - a->taken
+						: next_part(ops, a, room);
 		/* The rest of the input goes along when it is likely to fit. */
 		if (part < PART_MIN)
 			return EK_OK;
@@ -109,7 +115,7 @@ ek_status ek_fit_flush(struct ek_encoder *enc, const struct ek_flush_ops *ops,
 	for (int i = 0; i < TRIES; i++) {
 		size_t lost;
 
-		EK_TRY(run(enc, ops, in, n, out, room, first, &a, err));
+		EK_TRY(run(enc, ops, in, n, out, room, first, i > 0, &a, err));
 		lost = room - a.total;
 		if (!a.over_in || (a.taken && lost <= room / LOSS_PART))
 			break;
@@ -119,7 +125,7 @@ ek_status ek_fit_flush(struct ek_encoder *enc, const struct ek_flush_ops *ops,
 		if (i == TRIES - 1)
 			break;
 		first = scale(room, a.over_in, a.over_out);
-		first -= first / (a.taken ? 24 : 16);
+		first -= first / (a.taken ? 32 : 20);
 		first = ek_max(first, 1);
 	}
 	if (!a.taken)
