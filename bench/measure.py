@@ -7,14 +7,36 @@ import statistics
 import subprocess
 import time
 
-WAIT_FOR_QUIET = 600
+WAIT_FOR_QUIET = 300
+LOOK = 2.0
 
 
-def wait_for_quiet(load):
-    """Until the one-minute load is below load, at most ten minutes."""
+def _busy_ticks():
+    with open("/proc/stat", encoding="ascii") as f:
+        user, nice, system, _, _, *rest = map(int, f.readline().split()[1:])
+    return user + nice + system + sum(rest[:3])
+
+
+def busy():
+    """CPUs' worth of work of the machine, over two seconds.
+
+    Not the load average: it would be that of the row before.
+    """
+    before = _busy_ticks()
+    time.sleep(LOOK)
+    return (_busy_ticks() - before) / os.sysconf("SC_CLK_TCK") / LOOK
+
+
+def wait_for_quiet(most):
+    """Until no more than most CPUs are busy, five minutes at the most.
+
+    Returns how many are, to be told with the row.
+    """
     end = time.monotonic() + WAIT_FOR_QUIET
-    while os.getloadavg()[0] > load and time.monotonic() < end:
-        time.sleep(5)
+    while True:
+        now = busy()
+        if now <= most or time.monotonic() > end:
+            return now
 
 
 def once(argv):
@@ -87,4 +109,6 @@ def row(what, tools, scratch, pairs):
     for argv in (ours, peer):
         what.before(scratch)
         result["calls"].append(system_calls(argv))
+    what.before(scratch)
+    result["codec_bytes"] = what.codec_bytes(tools, scratch)
     return result

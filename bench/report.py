@@ -3,6 +3,7 @@
 
 import os
 import platform
+import statistics
 import subprocess
 import time
 
@@ -49,6 +50,29 @@ def table(results):
     return HEAD + "\n".join(line(r) for r in results) + "\n"
 
 
+FIGURES = ("| work | wall s | CPU s | peak MiB | image MiB | codec read MiB | "
+           "other work, CPUs |\n|---|---|---|---|---|---|---|\n")
+
+
+def _pair(result, key, words, unit=1):
+    return " / ".join(words % (statistics.median(
+        r[key] for r in result["runs"][who]) / unit)
+                      for who in ("ours", "peer"))
+
+
+def figures(results):
+    """What the ratios are made of."""
+    lines = []
+    for r in results:
+        codec = r["codec_bytes"]
+        lines.append("| %s | %s | %s | %s | %s | %s | %.2f |\n" % (
+            r["row"].words, _pair(r, "wall", "%.3f"), _pair(r, "cpu", "%.3f"),
+            _pair(r, "rss", "%.0f", 2 ** 20),
+            _pair(r, "size", "%.2f", 2 ** 20) if r["size"] else "-",
+            "%.1f" % (codec / 2 ** 20) if codec else "-", r["others"]))
+    return FIGURES + "".join(lines)
+
+
 def _plot(path, results):
     data = "\n".join('"%s" %.4f %.4f %.4f' % (
         r["row"].name, *r["wall"]) for r in results)
@@ -81,7 +105,9 @@ def write(path, results, grown, tools):
             ("MACHINE", "%s, Linux %s, %d cores" % (
                 platform.machine(), platform.release(), os.cpu_count())),
             ("OURS", "; ".join(ours)), ("PEER", peer[0]),
-            ("TABLE", table(results)), ("GROWTH", "\n".join(grown))):
+            ("TABLE", table(results)),
+            ("FIGURES", figures(results)),
+            ("GROWTH", "\n".join(grown))):
         text = text.replace("@%s@" % key, value)
     with open(path, "w", encoding="utf-8") as f:
         f.write(text)

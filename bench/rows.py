@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is measured: each row is two command lines for the same work."""
 
+import json
 import os
 import subprocess
 
 from lib import corpora
+
+TMPFS = "/dev/shm/erofskit-bench"
 
 
 class Tools:
@@ -43,6 +46,9 @@ class Row:
     def before(self, scratch):
         """Before each single run."""
 
+    def codec_bytes(self, tools, scratch):
+        """Bytes that our codec has read; None: not counted."""
+
 
 class Build(Row):
     """mkfs of a corpus. sync: ours waits for the disk, as it does."""
@@ -66,6 +72,12 @@ class Build(Row):
             path = os.path.join(scratch, name)
             if os.path.exists(path):
                 os.unlink(path)
+
+    def codec_bytes(self, tools, scratch):
+        argv = self.commands(tools, scratch)[0]
+        told = subprocess.run([argv[0], "--json", *argv[2:]], check=True,
+                              stdout=subprocess.PIPE).stdout
+        return json.loads(told)["codec_bytes_in"]
 
 
 class Check(Row):
@@ -97,15 +109,15 @@ class Extract(Check):
 
     def commands(self, tools, scratch):
         image = os.path.join(scratch, "image")
-        root = "/dev/shm/erofskit-bench"
+        root = TMPFS
         extra = ["--xattrs", "--preserve"]
         return ([tools.fsck, "--extract=%s/ours" % root, image],
                 [tools.peer_fsck, "--extract=%s/peer" % root, *extra, image],
                 None, None)
 
     def before(self, scratch):
-        subprocess.run(["rm", "-rf", "/dev/shm/erofskit-bench"], check=True)
-        os.makedirs("/dev/shm/erofskit-bench")
+        subprocess.run(["rm", "-rf", TMPFS], check=True)
+        os.makedirs(TMPFS)
 
 
 ROWS = [

@@ -4,8 +4,8 @@
 
 Each row runs at least 7 pairs (ours, peer) in one go and tells the median of
 the ratios with its interval; a row whose interval includes 1 is "equal".
-Wall clocks are of a machine that does nothing else: the load before each row
-is told, and a row above --load waits.
+Wall clocks are of a machine that does nothing else: how much other work there
+was before each row is told, and a row waits while it is above --busy.
 """
 
 import argparse
@@ -33,8 +33,9 @@ def options():
     p.add_argument("--pairs", type=int, default=7)
     p.add_argument("--rows", default="", help="names of rows, by commas")
     p.add_argument("--scratch", default="/var/tmp/erofskit-bench")
-    p.add_argument("--load", type=float, default=0.7,
-                   help="wait until the load average is below this")
+    p.add_argument("--busy", type=float, default=0.1,
+                   help="before a row, wait until other work takes no more "
+                        "CPUs than this")
     p.add_argument("--out", default="docs/performance.md",
                    help='"-": standard output, no plots')
     p.add_argument("--growth", action="store_true",
@@ -54,14 +55,18 @@ def main():
     results = []
     try:
         for row in wanted:
-            measure.wait_for_quiet(args.load)
+            others = measure.wait_for_quiet(args.busy)
             results.append(measure.row(row, tools, args.scratch, args.pairs))
+            results[-1]["others"] = others
             print(report.line(results[-1]), flush=True)
         grown = growth.all_rows(tools, args.scratch) if args.growth else []
     finally:
         shutil.rmtree(args.scratch, ignore_errors=True)
+        shutil.rmtree(rows.TMPFS, ignore_errors=True)
     if args.out == "-":
         print(report.table(results))
+        print(report.figures(results))
+        print("\n".join(grown))
     else:
         report.write(args.out, results, grown, tools)
 

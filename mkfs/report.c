@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -92,6 +93,15 @@ void report_start(const struct mkfs_options *o)
 static double seconds(uint64_t ns)
 {
 	return (double)ns / 1e9;
+}
+
+static double cpu_seconds(int who)
+{
+	struct rusage use = {0};
+
+	getrusage(who, &use);
+	return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+	       (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
 
 static double percent(const struct ek_build_stats *s)
@@ -202,6 +212,11 @@ static void json(const struct mkfs_options *o, const struct ek_build_stats *s,
 	cli_json_real(&j, "data", seconds(s->ns_data), 6);
 	cli_json_real(&j, "metadata", seconds(s->ns_meta), 6);
 	cli_json_real(&j, "flush", seconds(finish_ns), 6);
+	cli_json_close(&j);
+	/* The thread that puts all in order bounds what workers can save. */
+	cli_json_open(&j, "cpu_seconds", '{');
+	cli_json_real(&j, "ordering_thread", cpu_seconds(RUSAGE_THREAD), 6);
+	cli_json_real(&j, "all", cpu_seconds(RUSAGE_SELF), 6);
 	cli_json_close(&j);
 	cli_json_close(&j);
 }
