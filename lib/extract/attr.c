@@ -94,6 +94,12 @@ static ek_status drop_acl(const struct apply *a, const char *name,
 	return EK_OK;
 }
 
+bool ek_attr_no_acls(int dir)
+{
+	return fgetxattr(dir, "system.posix_acl_default", NULL, 0) < 0 &&
+	       (errno == ENODATA || errno == EOPNOTSUPP);
+}
+
 static ek_status drop_acls(const struct apply *a, uint32_t mode,
 			   struct ek_err *err)
 {
@@ -142,7 +148,7 @@ ek_status ek_attr_apply(struct ek_image *image,
 			return ek_fail_sys(err, errno, "cannot set the owner");
 		*skipped |= EK_ATTR_SKIPPED_OWNER;
 	}
-	if (policy->xattrs)
+	if (policy->xattrs && !policy->no_acls)
 		EK_TRY(drop_acls(&a, node->mode, err));
 	if (policy->xattrs && node->xattr_size)
 		EK_TRY(ek_image_xattrs(image, node, set_xattr, &a, err));

@@ -11,11 +11,15 @@ struct ek_attr_policy {
 	bool owner;
 	bool xattrs;
 	bool root;	    /* the caller may do everything */
+	bool no_acls;	    /* the file can have no ACL yet */
 	uint32_t mode_mask; /* bits of the mode that are restored */
 };
 
 void ek_attr_policy_init(struct ek_attr_policy *policy,
 			 const struct ek_extract_options *options);
+
+/* Whether new files in @dir get no ACL from it. */
+bool ek_attr_no_acls(int dir);
 
 /* Reasons for which something was left out, for a note. */
 #define EK_ATTR_SKIPPED_OWNER 1u

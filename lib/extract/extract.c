@@ -229,6 +229,8 @@ static ek_status open_for_walk(struct ex *ex, uint32_t dir,
 	if (ex->options->dry_run)
 		return EK_OK;
 	status = ex_open_dir(ex, dir, &(*dirfd)->fd, err);
+	if (status == EK_OK)
+		(*dirfd)->no_acls = ek_attr_no_acls((*dirfd)->fd);
 	if (status != EK_OK) {
 		ex_dirfd_put(*dirfd);
 		*dirfd = NULL;

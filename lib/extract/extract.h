@@ -52,6 +52,7 @@ struct ex_link {
 struct ex_dirfd {
 	int fd;
 	unsigned users;
+	bool no_acls; /* new files get none from it */
 };
 
 struct ex_file {

@@ -11,9 +11,16 @@
 /* Zeros are left out in pieces of this: a block of common file systems. */
 #define ZERO_UNIT 4096u
 
+/* Writes up to this are gathered: extents are often a few KiB each. */
+#define GATHER ((size_t)32 << 10)
+
 struct writing {
 	struct ex *ex;
 	int fd;
+	uint64_t end; /* of all that was written */
+	uint64_t at;  /* where the gathered bytes go */
+	size_t n;
+	uint8_t gathered[GATHER];
 };
 
 static ek_status stopped(const struct ex *ex, struct ek_err *err)
@@ -57,8 +64,33 @@ static size_t run_of(const uint8_t *p, size_t n, bool zero)
 	return at;
 }
 
+static ek_status flush(struct writing *w, struct ek_err *err)
+{
+	size_t n = w->n;
+
+	w->n = 0;
+	return write_all(w->fd, w->at, w->gathered, n, err);
+}
+
+static ek_status put(struct writing *w, uint64_t offset, const uint8_t *p,
+		     size_t n, struct ek_err *err)
+{
+	if (n == 0)
+		return EK_OK;
+	w->end = offset + n;
+	if (w->n && (offset != w->at + w->n || n > GATHER - w->n))
+		EK_TRY(flush(w, err));
+	if (n >= GATHER)
+		return write_all(w->fd, offset, p, n, err);
+	if (w->n == 0)
+		w->at = offset;
+	memcpy(w->gathered + w->n, p, n);
+	w->n += n;
+	return EK_OK;
+}
+
 /*
- * The file was given its size first, so what is not written is a hole. Data
+ * The size of the file is set apart, so what is not written is a hole. Data
  * that is zero is not written either: a codec stores holes as zeros.
  */
 static ek_status write_piece(void *arg, uint64_t offset, const uint8_t *bytes,
@@ -85,29 +117,44 @@ static ek_status write_piece(void *arg, uint64_t offset, const uint8_t *bytes,
 
 		at += run;
 		run = run_of(bytes + at, (size_t)n - at, false);
-		EK_TRY(write_all(w->fd, offset + at, bytes + at, run, err));
+		EK_TRY(put(w, offset + at, bytes + at, run, err));
 		at += run;
 	}
 	return EK_OK;
 }
 
-static ek_status fill_file(struct ex *ex, struct ex_file *file, int fd,
+static ek_status set_size(int fd, uint64_t size, struct ek_err *err)
+{
+	if ((uint64_t)(off_t)size != size || (off_t)size < 0)
+		return ek_fail(err, EK_LIMIT, "the file is too large");
+	if (ftruncate(fd, (off_t)size) != 0)
+		return ek_fail_sys(err, errno, "cannot set the size");
+	return EK_OK;
+}
+
+static ek_status fill_file(struct ex_batch *batch, struct ex_file *file, int fd,
 			   unsigned worker, struct ek_err *err)
 {
-	struct writing w = {ex, fd};
+	struct ex *ex = batch->ex;
+	struct ek_attr_policy policy = ex->policy;
+	uint64_t size = file->node.size;
+	struct writing w;
 
-	if (fd >= 0 && file->node.size) {
-		if ((uint64_t)(off_t)file->node.size != file->node.size ||
-		    (off_t)file->node.size < 0)
-			return ek_fail(err, EK_LIMIT, "the file is too large");
-		if (ftruncate(fd, (off_t)file->node.size) != 0)
-			return ek_fail_sys(err, errno, "cannot set the size");
-	}
+	w.ex = ex;
+	w.fd = fd;
+	w.end = w.n = 0;
+	/* Whether a large file may have its size is better known early. */
+	if (fd >= 0 && size > GATHER)
+		EK_TRY(set_size(fd, size, err));
 	EK_TRY(ek_data_walk(ex->image, &file->node, &ex->bufs[worker],
 			    write_piece, &w, err));
 	if (fd < 0)
 		return EK_OK;
-	return ek_attr_apply(ex->image, &ex->policy, &file->node, fd, false,
+	policy.no_acls = batch->dirfd->no_acls;
+	EK_TRY(flush(&w, err));
+	if (size <= GATHER && w.end < size)
+		EK_TRY(set_size(fd, size, err));
+	return ek_attr_apply(ex->image, &policy, &file->node, fd, false,
 			     &file->skipped, err);
 }
 
@@ -121,7 +168,7 @@ static ek_status one_file(struct ex_batch *batch, struct ex_file *file,
 	if (!ex->options->dry_run)
 		EK_TRY(ek_place_create(batch->dirfd->fd, file->name,
 				       ex->options->overwrite, &fd, err));
-	status = fill_file(ex, file, fd, worker, err);
+	status = fill_file(batch, file, fd, worker, err);
 	if (fd < 0)
 		return status;
 	/* Network file systems tell of failed writes here. */
