@@ -16,6 +16,7 @@ class Tools:
     def __init__(self, build, peer):
         self.mkfs = os.path.join(build, "mkfs.erofs")
         self.fsck = os.path.join(build, "fsck.erofs")
+        self.tarfs = os.path.join(build, "erofs-tarfs")
         self.peer_mkfs = os.path.join(peer, "mkfs", "mkfs.erofs")
         self.peer_fsck = os.path.join(peer, "fsck", "fsck.erofs")
         for path in vars(self).values():

@@ -17,6 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "tests")]
 os.environ.setdefault("EK_CORPORA", "full")
 
+import archives  # noqa: E402
 import growth  # noqa: E402
 import measure  # noqa: E402
 import report  # noqa: E402
@@ -50,7 +51,7 @@ def main():
     args = options()
     tools = rows.Tools(os.path.abspath(args.build), os.path.abspath(args.peer))
     os.makedirs(args.scratch, exist_ok=True)
-    wanted = [r for r in rows.ROWS
+    wanted = [r for r in rows.ROWS + archives.ROWS
               if not args.rows or r.name in args.rows.split(",")]
     results = []
     try:

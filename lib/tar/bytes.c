@@ -11,9 +11,10 @@
  * little takes the headers of several small members with one call; reading
  * far ahead copies data that is then passed over. So a jump begins anew with
  * little, and each read that goes on where the last ended takes twice as
- * much. An input that cannot skip is read in whole windows.
+ * much. An input that cannot skip is read in whole windows: it is a pipe or
+ * a decoder, for which larger pieces are cheaper.
  */
-#define WINDOW	     (64u << 10)
+#define WINDOW	     (256u << 10)
 #define WINDOW_SMALL (4u << 10)
 
 static ek_status fill(struct ek_tar *tar, struct ek_err *err)
@@ -25,7 +26,7 @@ static ek_status fill(struct ek_tar *tar, struct ek_err *err)
 	}
 	tar->window_at = 0;
 	tar->window_n = 0;
-	if (!tar->in->skip || tar->ahead >= WINDOW)
+	if (!tar->in->skip || tar->ahead >= WINDOW / 2)
 		tar->ahead = WINDOW;
 	else
 		tar->ahead = tar->ahead ? 2 * tar->ahead : WINDOW_SMALL;
