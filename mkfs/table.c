@@ -207,7 +207,7 @@ static const struct cli_section sections[] = {
 	 "IMAGE is written under a temporary name beside it, flushed to the "
 	 "disk and renamed:\non any failure an existing IMAGE is as it was "
 	 "and nothing is left. A symbolic link is\nfollowed. A block device "
-	 "is written in place. An IMAGE inside SOURCE is left out of itself."
+	 "is written in place. Outputs inside SOURCE are left out of it."
 	 "\n\n"
 	 "Standard output has the version, on a terminal a line of progress, "
 	 "and a summary: the\nUUID, blocks, inodes, bytes, time, and the "
