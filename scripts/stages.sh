@@ -284,6 +284,9 @@ soak() {
 	build release
 	EK_SOAK=1 /usr/bin/python3 -m pytest -v -p no:cacheprovider tests ||
 		bad=1
+	say "workers under ThreadSanitizer"
+	build tsan
+	as_user scripts/tsan-workers build/tsan /usr/include || bad=1
 	say "lines of the parsers that the seeds reach"
 	mapfile -t inputs < <(fuzz_fixtures)
 	make_defects build/release/mkfs.erofs
