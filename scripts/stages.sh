@@ -5,13 +5,14 @@
 # whose last line of output is "= PASSED FAILED SKIPPED". Each runs as a
 # process of its own with a time limit, so that none can hang or end the rest.
 
-# Lane 1 owns build/release, lane 2 build/san: they share no directory.
+# Lane 1 owns build/release, lane 2 build/san; the last of lane 2 uses what
+# lane 1 has built. A flavour is built under a lock.
 LANE1="lint unit install programs"
-LANE2="san fuzzseeds cross dist"
+LANE2="san fuzzseeds cross dist cli"
 
 limit() { # seconds that a stage may take; wide, for a busy machine
 	case $1 in
-	programs) echo 2700 ;;
+	programs | cli) echo 2700 ;;
 	*) echo 1500 ;;
 	esac
 }
@@ -68,10 +69,31 @@ stage_install() {
 	as_user scripts/run-tap 600 "scripts/check-install build/release"
 }
 
+# Directories of program tests: all that hold test_*.py.
+program_tests() {
+	local d
+	for d in tests/*/; do
+		if compgen -G "${d}test_*.py" >/dev/null; then
+			say "${d%/}"
+		fi
+	done
+}
+
+stage_cli() {
+	pytest_stage cli tests/cli
+}
+
 stage_programs() {
+	local -a dirs
+	mapfile -t dirs < <(program_tests | grep -vx tests/cli)
+	pytest_stage programs "${dirs[@]}"
+}
+
+pytest_stage() { # pytest_stage NAME DIR...
+	local xml=$LOG/$1.xml
+	shift
 	prepare
 	build release
-	local xml=$LOG/programs.xml
 	local -a ns=()
 	# Whatever a test leaves mounted goes away with this namespace.
 	if unshare -m --propagation private true 2>/dev/null; then
@@ -80,13 +102,13 @@ stage_programs() {
 	rm -f "$xml"
 	as_user mkdir -p "$LOG"
 	"${ns[@]}" /usr/bin/python3 -m pytest -q -p no:cacheprovider \
-		--durations=10 --junitxml="$xml" tests </dev/null || true
+		--durations=10 --junitxml="$xml" "$@" </dev/null || true
 	test -s "$xml" || {
 		say "pytest wrote no results"
 		say "= 0 1 0"
 		return
 	}
-	scripts/count-junit "$xml" tests/must-run.txt || true
+	scripts/count-junit "$xml" tests/must-run.txt "$@" || true
 }
 
 san_env() {
