@@ -216,8 +216,8 @@ static ek_status add_prefix(struct mkfs_options *o, const char *value,
 }
 
 /*
- * Sets of choices, version 1: made by measurement, and not to change without
- * a new name. What the user says himself stays.
+ * Sets of choices, version 1, not to change without a new name. What the user
+ * says himself stays.
  */
 static const struct {
 	const char *name, *codecs;
