@@ -31,10 +31,17 @@ ek_status ek_meta_init(struct ek_meta_cache *cache, struct ek_err *err)
 	return EK_OK;
 }
 
+void ek_meta_forget(struct ek_meta_cache *cache)
+{
+	for (unsigned i = 0; i < EK_META_SLOTS; i++) {
+		free(cache->slots[i].data);
+		cache->slots[i] = (struct ek_meta_page){0};
+	}
+}
+
 void ek_meta_destroy(struct ek_meta_cache *cache)
 {
-	for (unsigned i = 0; i < EK_META_SLOTS; i++)
-		free(cache->slots[i].data);
+	ek_meta_forget(cache);
 	for (unsigned i = 0; i < EK_META_LOCKS; i++)
 		pthread_mutex_destroy(&cache->locks[i]);
 }

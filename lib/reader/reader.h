@@ -122,6 +122,9 @@ struct ek_image {
 ek_status ek_meta_init(struct ek_meta_cache *cache, struct ek_err *err);
 void ek_meta_destroy(struct ek_meta_cache *cache);
 
+/* Forget the pages, as when @cache was new; no thread may be reading. */
+void ek_meta_forget(struct ek_meta_cache *cache);
+
 /*
  * Read exactly @n bytes at @pos of the primary device or, with @box, of the
  * data of the metabox inode. EK_CORRUPT: they do not lie in it.

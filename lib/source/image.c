@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/try.h"
 #include "base/vec.h"
+#include "reader/reader.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -386,6 +387,8 @@ ek_status ek_source_image(struct ek_image *image, uint64_t bytes,
 		status = list_devices(s, bytes, err);
 	if (status == EK_OK)
 		status = walk_all(&w, err);
+	/* Of many layers to merge, all are open: keep no pages of them. */
+	ek_meta_forget(&image->meta);
 	ek_vec_free(&w.dirs);
 	free(w.slots);
 	ek_vec_free(&w.xattrs);
