@@ -91,7 +91,8 @@ void ek_layer_free(struct ek_layer *layer);
 
 /**
  * Merge @p n layers, bottom to top. Those belong to the result, which also
- * lives while they are needed; on failure they stay the caller's.
+ * lives while they are needed; on failure they stay the
+ * caller's, who can only free them.
  */
 ek_status ek_layer_merge(struct ek_layer *const *layers, size_t n,
 			 bool strip_overlay, const volatile int *cancel,

@@ -24,6 +24,7 @@ struct work {
 
 struct merged_file {
 	const struct ek_tree_inode *inode; /* the layer's */
+	void *data;			   /* that the layer gave it */
 	struct ek_place *places;
 	size_t n_places;
 	uint16_t layer;
@@ -52,13 +53,17 @@ static ek_status merged_open(struct ek_tree_source *src,
 	struct merged *m = (struct merged *)src;
 	const struct merged_file *from = inode->data;
 	struct ek_tree_source *layer = m->layers[from->layer];
+	struct ek_tree_inode own = *from->inode;
 	struct ek_file *f = calloc(1, sizeof(*f));
 	ek_status status;
 
 	if (!f)
 		return ek_fail(err, EK_NOMEM, "no memory for a file");
 	f->ops = layer->ops;
-	status = layer->ops->open(layer, from->inode, &f->inner, err);
+	own.data = from->data;
+	/* Who tells places looks at no more of an inode than its data. */
+	status = layer->ops->open(layer, m->placed ? &own : from->inode,
+				  &f->inner, err);
 	if (status == EK_OK)
 		*file = f;
 	else
@@ -148,11 +153,11 @@ static ek_status file_data(struct merged *m, const struct ek_tree_inode *from,
 	if (!f)
 		return no_memory(err);
 	f->inode = from;
+	f->data = from->data;
 	f->layer = layer;
+	if (m->placed)
+		EK_TRY(src->ops->place(src, from, &places, &f->n_places, err));
 	to->data = f;
-	if (!m->placed)
-		return EK_OK;
-	EK_TRY(src->ops->place(src, from, &places, &f->n_places, err));
 	if (!f->n_places || f->n_places == EK_PLACE_NONE)
 		return EK_OK;
 	f->places = ek_arena_alloc(arena, f->n_places * sizeof(*f->places));
@@ -188,19 +193,13 @@ static ek_status copy_xattrs(struct merged *m, const struct ek_tree_inode *from,
 	return ek_tree_set_xattrs(m->base.tree, to, list, n, err);
 }
 
-/* The merged inode of a layer's inode; one for all its links. */
-static ek_status inode_of(struct merged *m, struct ek_tree_inode *from,
-			  uint16_t layer, struct ek_tree_inode **to,
-			  struct ek_err *err)
+/* A merged inode with what a layer's says, but attributes and data. */
+static ek_status new_inode(struct merged *m, const struct ek_tree_inode *from,
+			   struct ek_tree_inode **to, struct ek_err *err)
 {
-	struct ek_tree *tree = m->base.tree;
 	struct ek_tree_inode *i;
 
-	if (from->plan) {
-		*to = from->plan;
-		return EK_OK;
-	}
-	EK_TRY(ek_tree_inode(tree, from->mode, &i, err));
+	EK_TRY(ek_tree_inode(m->base.tree, from->mode, &i, err));
 	i->uid = from->uid;
 	i->gid = from->gid;
 	i->mtime = from->mtime;
@@ -210,6 +209,28 @@ static ek_status inode_of(struct merged *m, struct ek_tree_inode *from,
 	i->size = from->size;
 	i->target = from->target; /* the layers live as long as we do */
 	i->implied = from->implied;
+	*to = i;
+	return EK_OK;
+}
+
+/*
+ * The merged inode of a layer's inode; one for all its links. Of layers that
+ * tell places, which may be many and large, it is the layer's own: nobody
+ * looks at their trees again.
+ */
+static ek_status inode_of(struct merged *m, struct ek_tree_inode *from,
+			  uint16_t layer, struct ek_tree_inode **to,
+			  struct ek_err *err)
+{
+	struct ek_tree_inode *i = from;
+
+	if (from->plan) {
+		*to = from->plan;
+		return EK_OK;
+	}
+	if (!m->placed)
+		EK_TRY(new_inode(m, from, &i, err));
+	i->first = NULL;
 	EK_TRY(copy_xattrs(m, from, i, err));
 	if (S_ISREG(from->mode))
 		EK_TRY(file_data(m, from, layer, i, err));
@@ -351,7 +372,10 @@ static ek_status merge_all(struct merged *m, struct ek_err *err)
 		free(w.parts);
 	}
 	EK_TRY(status);
-	return ek_tree_seal(m->base.tree, err);
+	EK_TRY(ek_tree_seal(m->base.tree, err));
+	for (uint32_t k = 0; k < m->base.tree->n_inodes; k++)
+		m->base.tree->inodes[k]->plan = NULL;
+	return EK_OK;
 }
 
 /* The layers' devices one after another. */

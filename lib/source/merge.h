@@ -24,7 +24,8 @@ struct ek_merge_options {
  *
  * The layers belong to the result on success, to the caller on failure. A
  * layer's devices keep their order: those of layer k come after those of the
- * layers below it. Uses inode->plan of the layers' trees.
+ * layers below it. Inodes of the layers' trees become those of the result:
+ * after a failure the layers can be freed, but not merged again.
  */
 ek_status ek_source_merge(struct ek_tree_source *const *layers, size_t n,
 			  const struct ek_merge_options *options,
