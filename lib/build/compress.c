@@ -141,9 +141,9 @@ static void keep_margin(struct ek_compress *c, const uint8_t *in, size_t *len,
 }
 
 /*
- * The same for the last extent of a run: what is left of it takes a block of
- * its own, which costs a reader more than a copy. So it keeps the margin only
- * if it takes a block less then.
+ * The same for the last extent of a run. What is left of it takes a block of
+ * its own anyway: let that be as much as a block holds, best of all so that
+ * the extent takes a block less.
  */
 static void last_margin(struct ek_compress *c, const uint8_t *in, size_t *len,
 			size_t *csize)
@@ -151,17 +151,21 @@ static void last_margin(struct ek_compress *c, const uint8_t *in, size_t *len,
 	size_t cut = too_long(c->done + *len, *csize), n;
 	size_t room = room_after(c->done + *len);
 	size_t less = (size_t)ek_div_up(*csize, c->bs) - 1;
+	size_t full = ek_max(cut, ek_min(c->bs, EK_LZ4_PAGE - 64 - room));
 
-	if (cut == 0 || cut > c->bs)
+	if (cut == 0)
 		return;
-	/* As much as a block holds. */
-	cut = ek_max(cut, ek_min(c->bs, EK_LZ4_PAGE - 64 - room));
-	n = ek_lz4_shorten(in, *len, c->out + c->used, *csize, less * c->bs,
-			   *len - cut);
-	if (n == 0)
-		return;
-	*len -= cut;
-	*csize = n;
+	if (cut <= c->bs && full < *len) {
+		n = ek_lz4_shorten(in, *len, c->out + c->used, *csize,
+				   less * c->bs, *len - full);
+		if (n && has_gain(c, *len - full, n) &&
+		    !too_long(c->done + *len - full, n)) {
+			*len -= full;
+			*csize = n;
+			return;
+		}
+	}
+	keep_margin(c, in, len, csize);
 }
 
 /* Store what failed, and more without asking; returns the bytes taken. */

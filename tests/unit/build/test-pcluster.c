@@ -114,9 +114,7 @@ static size_t check_run(const struct run *r)
 			coded++;
 			csize = check_coded(dec, r, la, len, r->c.out + at,
 					    size);
-			/* The end of a run is where it is. */
-			if (next < r->n)
-				check_margin(next, csize);
+			check_margin(next, csize);
 		} else {
 			assert_int_equal(blocks, 1);
 			assert_memory_equal(r->c.out + at, r->in + la, len);
