@@ -138,7 +138,11 @@ static void fills_survive_a_kill(void **state)
 	child = fork();
 	if (child == 0) {
 		struct ekd_store_hooks hooks = {.arg = &at, .step = die};
-		struct ekd_store_options options = {.hooks = &hooks};
+		/* No checkpoint of its own, however slow the machine is. */
+		struct ekd_store_options options = {
+			.hooks = &hooks,
+			.checkpoint_ms = 3600 * 1000,
+		};
 
 		box_open(&box, &options);
 		box_blob(&box);
