@@ -156,14 +156,15 @@ class Mount(Row):
     def commands(self, tools, scratch):
         return (["/bin/sh", "-c",
                  "cd %s && mkdir mnt && %s convert --quiet oci.tar -o out && "
-                 "%s mount out mnt && ls mnt" % (scratch, tools.tarfs,
-                                                 tools.tarfs)],
+                 "%s mount out mnt && ls mnt && %s umount mnt" % (
+                     scratch, tools.tarfs, tools.tarfs, tools.tarfs)],
                 ["/bin/sh", "-c", "cd %s && umoci --log=error unpack --image "
                  "layout:t bundle" % scratch], None, None)
 
     def before(self, scratch):
-        subprocess.run(["umount", "-q", os.path.join(scratch, "mnt")],
-                       check=False)
+        if os.path.ismount(os.path.join(scratch, "mnt")):
+            subprocess.run(["umount", os.path.join(scratch, "mnt")],
+                           check=True)
         for name in ("out", "mnt", "bundle"):
             shutil.rmtree(os.path.join(scratch, name), ignore_errors=True)
 
