@@ -142,7 +142,7 @@ static const struct cli_option options[] = {
 	{OPT_CLEAN, "clean", 0, CLI_OPTIONAL, "data|0",
 	 "what becomes of the data of files: data copies it into the image; 0 "
 	 "leaves it out, files are holes",
-	 "of images it stays where it is, else it is copied", NULL, 0},
+	 "data; for images it stays where it is", NULL, 0},
 	{OPT_CHUNK_SIZE, "chunksize", 0, CLI_REQUIRED, "SIZE",
 	 "cut files larger than a block in chunks of SIZE bytes, a power of "
 	 "two, not less than a block; store equal ones once (-E^dedupe: each), "

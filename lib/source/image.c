@@ -169,6 +169,9 @@ static ek_status find_places(struct walk *w, const struct ek_node *node,
 		struct ek_place p = {.at = at};
 
 		EK_TRY(ek_image_map(w->src->image, node, at, &x, err));
+		if (x.logical + x.logical_length <= at)
+			return ek_fail(err, EK_CORRUPT,
+				       "an extent that ends before its byte");
 		p.length = x.logical + x.logical_length - at;
 		at += p.length;
 		if (!(x.flags & EK_EXTENT_MAPPED))
