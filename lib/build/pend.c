@@ -42,6 +42,7 @@ static ek_status place(struct ek_pend *pend, struct ek_zone *zone,
 	uint64_t pos;
 
 	EK_TRY(ek_zone_alloc(zone, item->size, item->cross, &pos, err));
+	zone->inode_end = ek_max(zone->inode_end, pos + item->size);
 	plan->slot = (uint32_t)(pos / EK_NID_SLOT);
 	if (item->len)
 		ek_zone_write(zone, pos, pend->bytes.data + item->at,

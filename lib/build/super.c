@@ -153,10 +153,24 @@ static void fill_stats(struct ek_build *b)
 	s->oldest_kernel = oldest_kernel(b);
 }
 
+/*
+ * Older erofs-utils (1.5 of Debian 12) look for attributes behind every inode,
+ * also where there are none: behind the last one must be something to read.
+ */
+static ek_status pad_zone(struct ek_zone *zone, struct ek_err *err)
+{
+	uint32_t block;
+
+	if (zone->inode_end < (uint64_t)zone->n_blocks * zone->bs)
+		return EK_OK;
+	return ek_zone_alloc_blocks(zone, 1, &block, err);
+}
+
 ek_status ek_build_finish(struct ek_build *b, struct ek_err *err)
 {
 	EK_TRY(ek_commit_until(b, b->tree->n_inodes, err));
 	EK_TRY(ek_pend_flush(b->pend, &b->zone, err));
+	EK_TRY(pad_zone(&b->zone, err));
 	b->zone_blk = b->next_blk;
 	EK_TRY(write_specials(b, err));
 	EK_TRY(write_zone(b, err));

@@ -27,6 +27,7 @@ struct ek_zone {
 	size_t n_chunks, cap_chunks;
 	struct ek_zone_block *block;
 	size_t n_blocks, cap_blocks;
+	uint64_t inode_end; /* where the last inode ends; set by pend.c */
 	/* First block of each list, by free units; 129 as bs <= 4096. */
 	uint32_t free_list[129];
 	uint64_t free_mask[3];

@@ -90,3 +90,15 @@ def test_file_utility_knows_it(mkfs, work, small_edges):
     assert found["TYPE"] == "erofs"
     assert found["UUID"] == "12345678-1234-5678-9abc-123456789abc"
     assert found["LABEL"] == "label"
+
+
+def test_the_last_inode_is_not_the_last_byte(mkfs, work):
+    """1.5 reads attributes behind an inode that has none, up to the end."""
+    top = os.path.join(work, "src")
+    image = os.path.join(work, "out.img")
+    os.mkdir(top)
+    for i in range(140):
+        open(os.path.join(top, "%03d" % i), "wb").close()
+        if i >= 30:
+            mkfs.ok("--quiet", "--no-sync", "-T0", image, top)
+            call("fsck.erofs", image)
