@@ -107,7 +107,8 @@ def write(path, results, grown, tools):
             ("OURS", "; ".join(ours)), ("PEER", peer[0]),
             ("TABLE", table(results)),
             ("FIGURES", figures(results)),
-            ("GROWTH", "\n".join(grown))):
+            ("GROWTH", "\n".join(grown) or
+             "Not measured in this run: `--growth` does.")):
         text = text.replace("@%s@" % key, value)
     with open(path, "w", encoding="utf-8") as f:
         f.write(text)
