@@ -35,8 +35,8 @@ def by_files(tools, scratch):
     for count in FILES:
         tree = os.path.join(scratch, "files")
         _small_files(tree, count)
-        got = measure.once([tools.mkfs, "--quiet", "--no-sync", "-zlz4",
-                            os.path.join(scratch, "image"), tree])
+        got = measure.once(tools, [tools.mkfs, "--quiet", "--no-sync", "-zlz4",
+                                   os.path.join(scratch, "image"), tree])
         lines.append("| %d | %.2f | %.1f | %.0f |" % (
             count, got["wall"], got["cpu"] * 1e6 / count, got["rss"] / count))
         shutil.rmtree(tree)
@@ -54,8 +54,8 @@ def by_size(tools, scratch):
             for i in range(0, gib << 10, 16):
                 f.seek(i << 20)
                 f.write(os.urandom(4096))
-        got = measure.once([tools.mkfs, "--quiet", "--no-sync", "-zlz4",
-                            os.path.join(scratch, "image"), tree])
+        got = measure.once(tools, [tools.mkfs, "--quiet", "--no-sync", "-zlz4",
+                                   os.path.join(scratch, "image"), tree])
         lines.append("| %d | %.2f | %.0f |" % (gib, got["wall"],
                                                got["rss"] / 2 ** 20))
         shutil.rmtree(tree)

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import time
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 WAIT_FOR_QUIET = 300
 LOOK = 2.0
 
@@ -39,18 +40,22 @@ def wait_for_quiet(most):
             return now
 
 
-def once(argv):
+def build_launcher(scratch):
+    """Make bench/launch.c; the path of it."""
+    path = os.path.join(scratch, "launch")
+    subprocess.run(["cc", "-O2", "-static", "-o", path,
+                    os.path.join(HERE, "launch.c")], check=True)
+    return path
+
+
+def once(tools, argv):
     """{wall, cpu, rss} of one run: seconds, seconds, bytes."""
-    start = time.monotonic()
-    pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=[
-        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
-    _, status, use = os.wait4(pid, 0)
-    wall = time.monotonic() - start
+    told = subprocess.run([tools.launch, *argv], check=True,
+                          stdout=subprocess.PIPE).stdout.split()
+    wall, cpu, kib, status = map(int, told)
     if status:
         raise SystemExit("bench: %s: status %#x" % (" ".join(argv), status))
-    return {"wall": wall, "cpu": use.ru_utime + use.ru_stime,
-            "rss": use.ru_maxrss * 1024}
+    return {"wall": wall / 1e9, "cpu": cpu / 1e6, "rss": kib * 1024}
 
 
 def interval(ratios):
@@ -95,7 +100,7 @@ def row(what, tools, scratch, pairs):
         order = [("ours", ours), ("peer", peer)]
         for who, argv in order if turn % 2 else order[::-1]:
             what.before(scratch)
-            got = once(argv)
+            got = once(tools, argv)
             out = our_out if who == "ours" else peer_out
             got["size"] = os.path.getsize(out) if out else 0
             if turn:

@@ -92,7 +92,7 @@ plot 1 notitle lc "gray40", $d using 0:2:3:4:xtic(1) with boxerrorbars notitle
     subprocess.run(["gnuplot"], input=script, text=True, check=True)
 
 
-def write(path, results, grown, tools):
+def write(path, results, more, grown, tools):
     """docs/performance.md from bench/performance.md.in, and its plot."""
     with open(os.path.join(HERE, "performance.md.in"),
               encoding="utf-8") as f:
@@ -107,6 +107,7 @@ def write(path, results, grown, tools):
             ("OURS", "; ".join(ours)), ("PEER", peer[0]),
             ("TABLE", table(results)),
             ("FIGURES", figures(results)),
+            ("MORE", "\n".join(more)),
             ("GROWTH", "\n".join(grown) or
              "Not measured in this run: `--growth` does.")):
         text = text.replace("@%s@" % key, value)

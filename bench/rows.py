@@ -22,6 +22,7 @@ class Tools:
         for path in vars(self).values():
             if not os.access(path, os.X_OK):
                 raise SystemExit("bench: %s is not there" % path)
+        self.launch = None  # bench/launch.c, made by run.py
 
     def versions(self):
         """First lines of -V, ours and the peer's."""

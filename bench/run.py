@@ -9,6 +9,8 @@ was before each row is told, and a row waits while it is above --busy.
 """
 
 import argparse
+import importlib
+import importlib.util
 import os
 import shutil
 import sys
@@ -17,11 +19,22 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "tests")]
 os.environ.setdefault("EK_CORPORA", "full")
 
-import archives  # noqa: E402
 import growth  # noqa: E402
 import measure  # noqa: E402
 import report  # noqa: E402
 import rows  # noqa: E402
+
+# Each has ROWS; in this order they are measured and told.
+ROWS_OF = ("rows", "archives", "rows_codecs")
+# Each may have section(tools, scratch, into): measures, writes its plots to
+# the directory into and returns lines of Markdown.
+SECTIONS_OF = ("plots",)
+
+
+def modules(names):
+    """Those of names that there are."""
+    return [importlib.import_module(n) for n in names
+            if importlib.util.find_spec(n)]
 
 
 def options():
@@ -39,6 +52,8 @@ def options():
                         "CPUs than this")
     p.add_argument("--out", default="docs/performance.md",
                    help='"-": standard output, no plots')
+    p.add_argument("--plots", action="store_true",
+                   help="also make the plots when --rows chooses rows")
     p.add_argument("--growth", action="store_true",
                    help="also measure how cost grows (takes long)")
     args = p.parse_args()
@@ -47,19 +62,37 @@ def options():
     return args
 
 
+def compare(args, tools):
+    """Measure the rows that are wanted."""
+    wanted = args.rows.split(",") if args.rows else None
+    results = []
+    for row in (r for m in modules(ROWS_OF) for r in m.ROWS):
+        if wanted and row.name not in wanted:
+            continue
+        others = measure.wait_for_quiet(args.busy)
+        results.append(measure.row(row, tools, args.scratch, args.pairs))
+        results[-1]["others"] = others
+        print(report.line(results[-1]), flush=True)
+    return results
+
+
+def sections(args, tools):
+    """Lines of what is no comparison in pairs."""
+    if args.rows and not args.plots:
+        return []
+    into = args.scratch if args.out == "-" else os.path.dirname(args.out)
+    return [line for m in modules(SECTIONS_OF)
+            for line in m.section(tools, args.scratch, into or ".")]
+
+
 def main():
     args = options()
     tools = rows.Tools(os.path.abspath(args.build), os.path.abspath(args.peer))
     os.makedirs(args.scratch, exist_ok=True)
-    wanted = [r for r in rows.ROWS + archives.ROWS
-              if not args.rows or r.name in args.rows.split(",")]
-    results = []
     try:
-        for row in wanted:
-            others = measure.wait_for_quiet(args.busy)
-            results.append(measure.row(row, tools, args.scratch, args.pairs))
-            results[-1]["others"] = others
-            print(report.line(results[-1]), flush=True)
+        tools.launch = measure.build_launcher(args.scratch)
+        results = compare(args, tools)
+        more = sections(args, tools)
         grown = growth.all_rows(tools, args.scratch) if args.growth else []
     finally:
         shutil.rmtree(args.scratch, ignore_errors=True)
@@ -67,9 +100,9 @@ def main():
     if args.out == "-":
         print(report.table(results))
         print(report.figures(results))
-        print("\n".join(grown))
+        print("\n".join([*more, *grown]))
     else:
-        report.write(args.out, results, grown, tools)
+        report.write(args.out, results, more, grown, tools)
 
 
 if __name__ == "__main__":
