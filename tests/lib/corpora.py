@@ -3,7 +3,8 @@
 
 "slice" is cut from the machine's own files and costs a second. The others are
 fetched (debootstrap, apt, npm) when EK_CORPORA=full or EK_SOAK=1 asks; a
-corpus that cannot be had is a skip with its reason.
+corpus that cannot be had is a skip with its reason. NAMES are those of the
+tests; the bench has larger ones besides.
 """
 
 import os
@@ -29,8 +30,18 @@ DEBS = {
     "wordpress": ("wordpress", "wordpress-l10n", "apache2-bin",
                   "apache2-data", "apache2", "libapache2-mod-php8.2",
                   "php8.2-common", "php8.2-cli", "php8.2-mysql"),
+    # Few and large: one shared library of them has 110 MiB.
+    "binaries": ("libllvm14", "libllvm15", "libclang-cpp14", "libclang1-14",
+                 "llvm-14", "qemu-system-x86", "qemu-system-arm",
+                 "qemu-system-ppc"),
 }
-PACKAGES = ("lodash", "express", "webpack", "eslint", "typescript")
+PACKAGES = {
+    "node": ("lodash", "express", "webpack", "eslint", "typescript"),
+    # Many and small, as large applications have them.
+    "modules": ("@mui/icons-material", "aws-sdk", "date-fns", "rxjs",
+                "core-js", "jest", "webpack", "eslint", "typescript",
+                "@babel/preset-env", "lodash", "lodash-es", "next"),
+}
 
 
 def _run(*argv, cwd=None):
@@ -92,10 +103,14 @@ def _kernel(where):
     shutil.rmtree(down)
 
 
-def _node(where):
-    _run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts",
-         "--prefix", where, "--cache", where + "-cache", *PACKAGES)
-    shutil.rmtree(where + "-cache", ignore_errors=True)
+def _npm(name):
+    def make(where):
+        cache = where + "-cache"
+        _run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts",
+             "--legacy-peer-deps", "--prefix", where, "--cache", cache,
+             *PACKAGES[name])
+        shutil.rmtree(cache, ignore_errors=True)
+    return make
 
 
 def _debs(name):
@@ -110,9 +125,9 @@ def _debs(name):
     return make
 
 
-MAKERS = {"python": _debs("python"), "wordpress": _debs("wordpress"),
-          "slice": _slice,
-          "minbase": _minbase, "kernel": _kernel, "node": _node}
+MAKERS = {"slice": _slice, "minbase": _minbase, "kernel": _kernel,
+          **{name: _npm(name) for name in PACKAGES},
+          **{name: _debs(name) for name in DEBS}}
 _records = {}
 
 
