@@ -12,113 +12,24 @@
 #define EXTENT_MAX (4u << 20)
 #define ALIGN_MAX  (1u << 20)
 #define HINTS_MAX  65536u
-#define WORD_MAX   64u
-
-static bool is_codec(const char *name)
-{
-	const char *known;
-
-	for (size_t i = 0; ek_build_codec(i, &known); i++)
-		if (strcmp(known, name) == 0)
-			return true;
-	return false;
-}
-
-/* One of the words after the name: LEVEL or KEY=VALUE. */
-static ek_status set_parameter(struct ek_build_codec *c, const char *text,
-			       struct ek_err *err)
-{
-	const char *eq = strchr(text, '=');
-	int64_t n;
-	uint64_t size;
-	const struct {
-		const char *key;
-		int32_t *to;
-	} keys[] = {
-		{"level", &c->level},
-		{"lc", &c->lc},
-		{"lp", &c->lp},
-		{"pb", &c->pb},
-	};
-
-	if (eq && strncmp(text, "dictsize=", 9) == 0) {
-		if (cli_size(eq + 1, 1, UINT32_MAX, &size, err) != EK_OK)
-			return ek_err_prefix(err, "dictsize");
-		c->dict_size = (uint32_t)size;
-		return EK_OK;
-	}
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		size_t k = strlen(keys[i].key);
-
-		if (eq ? (size_t)(eq - text) != k ||
-				    strncmp(text, keys[i].key, k) != 0
-		       : i > 0)
-			continue;
-		if (cli_signed(eq ? eq + 1 : text, INT32_MIN + 1, INT32_MAX, &n,
-			       err) != EK_OK)
-			return ek_err_prefix(err, "%s", keys[i].key);
-		*keys[i].to = (int32_t)n;
-		return EK_OK;
-	}
-	return ek_fail(err, EK_INVALID, "%s takes no %.*s", c->name,
-		       (int)(eq - text), text);
-}
-
-/* NAME[,PARAMETER...], of @n bytes. */
-static ek_status add_codec(struct mkfs_options *o, const char *text, size_t n,
-			   struct ek_err *err)
-{
-	struct ek_build_options only = {.size = sizeof(only)};
-	struct ek_build_codec *c = &o->codecs[o->build.n_codecs];
-	char word[WORD_MAX], *name = o->codec_names[o->build.n_codecs];
-	size_t at = 0;
-
-	if (o->build.n_codecs == MKFS_CODECS_MAX)
-		return ek_fail(err, EK_INVALID, "more than %d algorithms",
-			       MKFS_CODECS_MAX);
-	*c = (struct ek_build_codec){
-		.name = name,
-		.level = EK_LEVEL_DEFAULT,
-		.lc = EK_LEVEL_DEFAULT,
-		.lp = EK_LEVEL_DEFAULT,
-		.pb = EK_LEVEL_DEFAULT,
-	};
-	for (bool first = true; first || at <= n; first = false) {
-		size_t k = strcspn(text + at, ",:");
-
-		if (k >= (first ? sizeof(o->codec_names[0]) : WORD_MAX))
-			return ek_fail(err, EK_INVALID, "a word of %zu bytes",
-				       k);
-		memcpy(word, text + at, k);
-		word[k] = 0;
-		at += k + 1;
-		if (!first) {
-			CLI_TRY(set_parameter(c, word, err));
-			continue;
-		}
-		if (!is_codec(word))
-			return ek_fail(err, EK_INVALID,
-				       "no algorithm '%s' (see --version)",
-				       word);
-		memcpy(name, word, k + 1);
-	}
-	/* Only this: other options may still come and change. */
-	only.codecs = c;
-	only.n_codecs = 1;
-	CLI_TRY(ek_build_check_options(&only, err));
-	o->build.n_codecs++;
-	return EK_OK;
-}
 
 static ek_status set_codecs(struct mkfs_options *o, const char *value,
 			    struct ek_err *err)
 {
+	uint32_t at = 0;
+
 	o->build.n_codecs = 0;
 	o->build.codecs = o->codecs;
 	for (;;) {
 		size_t n = strcspn(value, ":");
 
-		CLI_TRY(add_codec(o, value, n, err));
+		if (at == MKFS_CODECS_MAX)
+			return ek_fail(err, EK_INVALID,
+				       "more than %d algorithms",
+				       MKFS_CODECS_MAX);
+		CLI_TRY(cli_codec(value, n, &o->parsed[at], err));
+		o->codecs[at] = o->parsed[at].codec;
+		o->build.n_codecs = ++at;
 		if (!value[n])
 			break;
 		value += n + 1;

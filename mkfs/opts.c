@@ -11,8 +11,6 @@
 #define LABEL_MAX    15
 #define PCLUSTER_MAX (1u << 20)
 #define WORKERS_MAX  1024
-/* What a variable or an option may hold: the year 292277026596 is enough. */
-#define TIME_MAX INT64_MAX
 
 /* Words of the peer that a later version of ours will know. */
 static const char *const later_words[] = {
@@ -125,44 +123,6 @@ static ek_status set_pcluster(struct mkfs_options *o, const char *value,
 	return EK_OK;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static ek_status set_uuid(struct mkfs_options *o, const char *value,
-			  struct ek_err *err)
-{
-	const char *p = value;
-
-	if (strcmp(value, "clear") == 0 || strcmp(value, "random") == 0) {
-		o->build.uuid_mode =
-			*value == 'c' ? EK_UUID_CLEAR : EK_UUID_RANDOM;
-		return EK_OK;
-	}
-	for (int i = 0; i < 16; i++) {
-		int high, low;
-
-		if ((i == 4 || i == 6 || i == 8 || i == 10) && *p++ != '-')
-			break;
-		high = hex_digit(p[0]);
-		low = high < 0 ? -1 : hex_digit(p[1]);
-		if (low < 0)
-			break;
-		o->build.uuid[i] = (uint8_t)(high << 4 | low);
-		p += 2;
-	}
-	if (p - value != 36 || *p)
-		return ek_fail(err, EK_INVALID,
-			       "neither a UUID nor 'clear' nor 'random'");
-	o->build.uuid_mode = EK_UUID_GIVEN;
-	return EK_OK;
-}
-
 static ek_status set_label(struct mkfs_options *o, const char *value,
 			   struct ek_err *err)
 {
@@ -252,17 +212,6 @@ static ek_status set_regex(struct mkfs_options *o, const char *value,
 	return s;
 }
 
-static ek_status set_time(struct mkfs_options *o, const char *value,
-			  struct ek_err *err)
-{
-	uint64_t v;
-
-	CLI_TRY(cli_unsigned(value, 0, TIME_MAX, &v, err));
-	o->time = (int64_t)v;
-	o->have_time = true;
-	return EK_OK;
-}
-
 static ek_status set_number(struct mkfs_options *o, int id, const char *value,
 			    struct ek_err *err)
 {
@@ -343,9 +292,9 @@ static ek_status handle(void *ctx, const struct cli_option *option,
 	case OPT_LABEL:
 		return set_label(o, value, err);
 	case OPT_UUID:
-		return set_uuid(o, value, err);
+		return cli_set_uuid(&o->build, value, err);
 	case OPT_TIME:
-		return set_time(o, value, err);
+		return cli_time(value, &o->time, err);
 	case OPT_ALL_ROOT:
 	case OPT_FORCE_UID:
 	case OPT_FORCE_GID:
@@ -378,25 +327,19 @@ static ek_status handle(void *ctx, const struct cli_option *option,
 /* -T, then SOURCE_DATE_EPOCH, and what they are for. */
 static int finish_time(struct mkfs_options *o)
 {
-	const char *epoch = getenv("SOURCE_DATE_EPOCH");
-	bool option = o->have_time;
-	struct ek_err err;
-
-	if (!option && epoch && set_time(o, epoch, &err) != EK_OK) {
-		cli_error("SOURCE_DATE_EPOCH=%s: %s", epoch, err.text);
+	if (cli_time_finish(&o->time) != EK_OK)
 		return 1;
-	}
-	if (!o->have_time) {
+	if (!o->time.given) {
 		if (o->time_scope != SCOPE_UNSET)
 			cli_message(o->level, CLI_WARNING,
 				    "--all-time and --mkfs-time mean nothing "
 				    "without -T or SOURCE_DATE_EPOCH");
 		return CLI_GO_ON;
 	}
-	o->build.fixed_time = o->time;
+	o->build.fixed_time = o->time.at;
 	if (o->time_scope == SCOPE_SUPERBLOCK)
 		o->build.time_mode = EK_TIME_SUPERBLOCK;
-	else if (o->time_scope == SCOPE_ALL || option)
+	else if (o->time_scope == SCOPE_ALL || o->time.by_option)
 		o->build.time_mode = EK_TIME_ALL;
 	else
 		o->build.time_mode = EK_TIME_CLAMP;

@@ -2,6 +2,7 @@
 #ifndef MKFS_OPTS_H
 #define MKFS_OPTS_H
 
+#include "cli/image.h"
 #include "cli/options.h"
 
 #include <erofskit/build.h>
@@ -27,8 +28,8 @@ struct mkfs_options {
 	int level; /* -d */
 
 	/* Storage that build and walk point to. */
+	struct cli_codec parsed[MKFS_CODECS_MAX];
 	struct ek_build_codec codecs[MKFS_CODECS_MAX];
-	char codec_names[MKFS_CODECS_MAX][32];
 	const char **prefixes;	     /* owned; texts are of argv */
 	const char *profile;	     /* static; NULL: none */
 	struct ek_build_hint *hints; /* owned, with their texts */
@@ -37,9 +38,9 @@ struct mkfs_options {
 	char **regexes; /* owned copies */
 
 	/* While parsing. */
-	bool have_time, have_max_pcluster, have_tailpacking, have_wide;
+	bool have_max_pcluster, have_tailpacking, have_wide;
 	const char *for_tar, *for_overlay; /* last option that needs one */
-	int64_t time;
+	struct cli_time time;
 	enum { SCOPE_UNSET, SCOPE_ALL, SCOPE_SUPERBLOCK } time_scope;
 };
 

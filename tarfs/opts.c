@@ -4,7 +4,6 @@
 #include "cli/message.h"
 #include "tarfs/ids.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define PCLUSTER_MAX (1u << 20)
@@ -35,100 +34,13 @@ static const struct verb {
 	 BIT(OPT_WORKERS) | BIT(OPT_QUIET) | BIT(OPT_JSON)},
 };
 
-static bool is_codec(const char *name)
-{
-	const char *known;
-
-	for (size_t i = 0; ek_build_codec(i, &known); i++)
-		if (strcmp(known, name) == 0)
-			return true;
-	return false;
-}
-
-/* NAME[,LEVEL] or NAME[,level=LEVEL] */
 static ek_status set_codec(struct tarfs_options *o, const char *value,
 			   struct ek_err *err)
 {
-	struct ek_build_options only = {.size = sizeof(only)};
-	size_t n = strcspn(value, ",");
-	int64_t level = EK_LEVEL_DEFAULT;
-
-	if (n >= sizeof(o->codec))
-		return ek_fail(err, EK_INVALID, "no such algorithm");
-	memcpy(o->codec, value, n);
-	o->codec[n] = 0;
-	if (!is_codec(o->codec))
-		return ek_fail(err, EK_INVALID,
-			       "no algorithm '%s' (see --version)", o->codec);
-	if (value[n]) {
-		value += n + 1;
-		if (strncmp(value, "level=", 6) == 0)
-			value += 6;
-		CLI_TRY(cli_signed(value, INT32_MIN + 1, INT32_MAX, &level,
-				   err));
-	}
-	o->build.codec = o->codec;
-	o->build.level = (int32_t)level;
-	only.codec = o->build.codec;
-	only.level = o->build.level;
-	return ek_build_check_options(&only, err);
-}
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-ek_status tarfs_uuid(const char *text, uint8_t uuid[16], struct ek_err *err)
-{
-	const char *p = text;
-
-	for (int i = 0; i < 16; i++) {
-		int high, low;
-
-		if ((i == 4 || i == 6 || i == 8 || i == 10) && *p++ != '-')
-			break;
-		high = hex_digit(p[0]);
-		low = high < 0 ? -1 : hex_digit(p[1]);
-		if (low < 0)
-			break;
-		uuid[i] = (uint8_t)(high << 4 | low);
-		p += 2;
-	}
-	if (p - text != 36 || *p)
-		return ek_fail(err, EK_INVALID,
-			       "neither a UUID nor 'clear' nor 'random'");
-	return EK_OK;
-}
-
-static ek_status set_uuid(struct tarfs_options *o, const char *value,
-			  struct ek_err *err)
-{
-	if (strcmp(value, "clear") == 0) {
-		o->build.uuid_mode = EK_UUID_CLEAR;
-		return EK_OK;
-	}
-	if (strcmp(value, "random") == 0) {
-		o->build.uuid_mode = EK_UUID_RANDOM;
-		return EK_OK;
-	}
-	CLI_TRY(tarfs_uuid(value, o->build.uuid, err));
-	o->build.uuid_mode = EK_UUID_GIVEN;
-	return EK_OK;
-}
-
-static ek_status set_time(struct tarfs_options *o, const char *value,
-			  struct ek_err *err)
-{
-	uint64_t v;
-
-	CLI_TRY(cli_unsigned(value, 0, INT64_MAX, &v, err));
-	o->time = (int64_t)v;
-	o->have_time = true;
+	CLI_TRY(cli_codec(value, strlen(value), &o->codec, err));
+	o->build.codec = o->codec.name;
+	o->build.codecs = &o->codec.codec;
+	o->build.n_codecs = 1;
 	return EK_OK;
 }
 
@@ -214,10 +126,10 @@ static ek_status handle(void *ctx, const struct cli_option *option,
 		return set_number(o, option->id, value, err);
 	case OPT_UUID:
 		o->given[option->id] = "U";
-		return set_uuid(o, value, err);
+		return cli_set_uuid(&o->build, value, err);
 	case OPT_TIME:
 		o->given[option->id] = "T";
-		return set_time(o, value, err);
+		return cli_time(value, &o->time, err);
 	default:
 		set_flag(o, option->id);
 	}
@@ -227,17 +139,12 @@ static ek_status handle(void *ctx, const struct cli_option *option,
 /* -T, then SOURCE_DATE_EPOCH. */
 static int finish_time(struct tarfs_options *o)
 {
-	const char *epoch = getenv("SOURCE_DATE_EPOCH");
-	bool option = o->have_time;
-	struct ek_err err;
-
-	if (!option && epoch && set_time(o, epoch, &err) != EK_OK) {
-		cli_error("SOURCE_DATE_EPOCH=%s: %s", epoch, err.text);
+	if (cli_time_finish(&o->time) != EK_OK)
 		return TARFS_USAGE;
-	}
-	if (o->have_time) {
-		o->build.fixed_time = o->time;
-		o->build.time_mode = option ? EK_TIME_ALL : EK_TIME_CLAMP;
+	if (o->time.given) {
+		o->build.fixed_time = o->time.at;
+		o->build.time_mode =
+			o->time.by_option ? EK_TIME_ALL : EK_TIME_CLAMP;
 	}
 	return CLI_GO_ON;
 }

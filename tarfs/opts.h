@@ -2,6 +2,7 @@
 #ifndef TARFS_OPTS_H
 #define TARFS_OPTS_H
 
+#include "cli/image.h"
 #include "cli/options.h"
 
 #include <erofskit/build.h>
@@ -37,11 +38,10 @@ struct tarfs_options {
 	bool native;	      /* --format=erofs */
 	bool check_digests, force, rw, no_sync, quiet, json;
 	struct ek_build_options build;
-	char codec[32]; /* storage of build.codec */
+	struct cli_codec codec; /* storage of build.codec */
 
 	/* While parsing. */
-	bool have_time;
-	int64_t time;
+	struct cli_time time;
 	const char *given[32]; /* by id: how the option is called */
 };
 
@@ -49,8 +49,5 @@ extern const struct cli_program tarfs_program;
 
 /* CLI_GO_ON, or the status to exit with. */
 int tarfs_parse(struct tarfs_options *o, int argc, char **argv);
-
-/* 16 bytes from their text of 36 characters. */
-ek_status tarfs_uuid(const char *text, uint8_t uuid[16], struct ek_err *err);
 
 #endif
