@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mkfs/input.h"
+#include "mkfs/leaves.h"
 #include "mkfs/opts.h"
 #include "mkfs/outputs.h"
 #include "mkfs/report.h"
@@ -113,6 +114,8 @@ static ek_status build(struct mkfs_options *o, struct ek_build_stats *stats,
 	if (s == EK_OK)
 		s = mkfs_verify_finish(&verify, o, &out, err);
 	mkfs_verify_end(&verify);
+	if (s == EK_OK)
+		s = leaves_write(o, &out, stats, err);
 	if (s == EK_OK && caught)
 		s = ek_fail(err, EK_CANCELLED, "cancelled");
 	if (s != EK_OK) {

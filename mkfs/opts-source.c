@@ -3,7 +3,9 @@
 
 #include "cli/message.h"
 #include "mkfs/ids.h"
+#include "mkfs/leaves.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* The largest that the format can say: 2^31 blocks of 4096 bytes. */
@@ -74,6 +76,16 @@ static ek_status set_chunk_size(struct mkfs_options *o, const char *value,
 	return EK_OK;
 }
 
+static ek_status set_leaves(struct mkfs_options *o, const char *value,
+			    struct ek_err *err)
+{
+	if (!*value)
+		return ek_fail(err, EK_INVALID, "the name is empty");
+	o->leaves.path = value;
+	free(o->leaves_name);
+	return leaves_blob_name(value, &o->leaves_name, err);
+}
+
 ek_status mkfs_source_option(struct mkfs_options *o, int id, const char *value,
 			     struct ek_err *err)
 {
@@ -95,6 +107,8 @@ ek_status mkfs_source_option(struct mkfs_options *o, int id, const char *value,
 		return EK_OK;
 	case OPT_CLEAN:
 		return set_clean(o, value, err);
+	case OPT_LEAVES:
+		return set_leaves(o, value, err);
 	case OPT_CHUNK_SIZE:
 		return set_chunk_size(o, value, err);
 	default: /* OPT_BLOB */
@@ -135,6 +149,8 @@ int mkfs_finish_sources(struct mkfs_options *o, int argc, char **argv)
 		return cli_usage(&mkfs_program, "--blobdev needs --chunksize");
 	o->build.blob = o->blob != NULL;
 	o->build.blob_name = o->blob;
+	if (o->blob)
+		o->blob_leaves.path = o->leaves_name;
 	o->build.no_data = o->clean == CLEAN_NOTHING;
 	if (o->tar == TAR_INDEX && o->clean != CLEAN_DEFAULT)
 		return cli_usage(&mkfs_program,

@@ -317,6 +317,7 @@ static ek_status handle(void *ctx, const struct cli_option *option,
 	case OPT_CLEAN:
 	case OPT_CHUNK_SIZE:
 	case OPT_BLOB:
+	case OPT_LEAVES:
 		return mkfs_source_option(o, option->id, value, err);
 	default:
 		set_flag(o, option->id);
@@ -396,5 +397,6 @@ void mkfs_options_free(struct mkfs_options *o)
 		free(o->regexes[i]);
 	free(o->paths);
 	free(o->regexes);
+	free(o->leaves_name);
 	mkfs_codec_free(o);
 }

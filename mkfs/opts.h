@@ -9,6 +9,13 @@
 
 #define MKFS_CODECS_MAX 8
 
+/* A table of leaf digests: its file, and what it holds when it is written. */
+struct mkfs_leaves {
+	const char *path; /* NULL: not wanted */
+	uint32_t size, count;
+	uint8_t root[32];
+};
+
 /* The command line of mkfs.erofs, checked. */
 struct mkfs_options {
 	struct ek_build_options build;
@@ -19,6 +26,8 @@ struct mkfs_options {
 	size_t n_sources;
 	const char *blob;     /* --blobdev, or NULL */
 	const char *manifest; /* --manifest-out, or NULL */
+	/* --leaf-digests, of the image and of the blob. */
+	struct mkfs_leaves leaves, blob_leaves;
 	bool verify;
 	const char *raw; /* where a decompressed tar is saved, or NULL */
 	enum { TAR_NO, TAR_FULL, TAR_INDEX, TAR_HEADERS } tar;
@@ -34,8 +43,9 @@ struct mkfs_options {
 	const char *profile;	     /* static; NULL: none */
 	struct ek_build_hint *hints; /* owned, with their texts */
 	char label[16];
-	char **paths;	/* owned copies */
-	char **regexes; /* owned copies */
+	char *leaves_name; /* owned; blob_leaves.path */
+	char **paths;	   /* owned copies */
+	char **regexes;	   /* owned copies */
 
 	/* While parsing. */
 	bool have_max_pcluster, have_tailpacking, have_wide;

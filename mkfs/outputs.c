@@ -25,6 +25,8 @@ static void names_of(const struct mkfs_options *o, const char *name[OUTPUTS])
 {
 	name[OUT_RAW] = o->raw;
 	name[OUT_BLOB] = o->blob;
+	name[OUT_BLOB_LEAVES] = o->blob_leaves.path;
+	name[OUT_LEAVES] = o->leaves.path;
 	name[OUT_MANIFEST] = o->manifest;
 	name[OUT_IMAGE] = o->image;
 }

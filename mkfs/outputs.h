@@ -6,10 +6,19 @@
 
 /*
  * The files that mkfs writes: the image, perhaps chunks on a device of their
- * own, a manifest, a tar as it was decompressed. All appear at the end or none
- * does, but for a failure between the renames: the image is the last.
+ * own, leaf digests, a manifest, a tar as it was decompressed. All appear at
+ * the end or none does, but for a failure between the renames: the image is the
+ * last.
  */
-enum { OUT_RAW, OUT_BLOB, OUT_MANIFEST, OUT_IMAGE, OUTPUTS };
+enum {
+	OUT_RAW,
+	OUT_BLOB,
+	OUT_BLOB_LEAVES,
+	OUT_LEAVES,
+	OUT_MANIFEST,
+	OUT_IMAGE,
+	OUTPUTS
+};
 
 struct outputs {
 	struct ek_outfile *file[OUTPUTS]; /* NULL: not wanted */

@@ -177,6 +177,21 @@ static void json_counts(struct cli_json *j, const struct ek_build_stats *s)
 	cli_json_text(j, "oldest_kernel", s->oldest_kernel);
 }
 
+static void json_leaves(struct cli_json *j, const char *key,
+			const struct mkfs_leaves *l)
+{
+	if (!l->path) {
+		cli_json_null(j, key);
+		return;
+	}
+	cli_json_open(j, key, '{');
+	cli_json_text(j, "path", l->path);
+	cli_json_unsigned(j, "leaf_size", l->size);
+	cli_json_unsigned(j, "count", l->count);
+	cli_json_hex(j, "root", l->root, sizeof(l->root));
+	cli_json_close(j);
+}
+
 static void json(const struct mkfs_options *o, const struct ek_build_stats *s,
 		 uint64_t total_ns, uint64_t finish_ns)
 {
@@ -206,6 +221,8 @@ static void json(const struct mkfs_options *o, const struct ek_build_stats *s,
 	else
 		cli_json_null(&j, "codec");
 	json_counts(&j, s);
+	json_leaves(&j, "leaf_digests", &o->leaves);
+	json_leaves(&j, "blob_leaf_digests", &o->blob_leaves);
 	cli_json_open(&j, "seconds", '{');
 	cli_json_real(&j, "total", seconds(total_ns), 6);
 	cli_json_real(&j, "walk", seconds(s->ns_walk), 6);

@@ -160,6 +160,11 @@ static const struct cli_option options[] = {
 	 "data as it was read; fsck.erofs --manifest=FILE compares an image "
 	 "with it",
 	 "none", NULL, 0},
+	{OPT_LEAVES, "leaf-digests", 0, CLI_REQUIRED, "FILE",
+	 "write to FILE a SHA-256 of each 64 KiB of the image under one root, "
+	 "so that pieces of it can be verified alone; with --blobdev to "
+	 "FILE.blob those of its file",
+	 "none", NULL, 0},
 	{OPT_VERIFY, "verify", 0, CLI_NONE, NULL,
 	 "read the finished image again from its disk and compare all of it "
 	 "with what was read from the source; a difference publishes nothing",

@@ -217,25 +217,26 @@ static ek_status spool(struct archive *a, int fd, uint64_t total,
 		       struct ek_err *err)
 {
 	struct tarfs_stop stop = {.signal = o->build.cancel};
-	struct tarfs_meter *meter = NULL;
+	struct tarfs_copy_how how = {
+		.name = a->input, .leaves = tarfs_leaves(o), .stop = &stop};
 	struct ek_tar_input *in;
 	char *path = NULL;
-	int to;
 	ek_status s;
 
-	CLI_TRY(store_file(store, SPOOL_NAME, &to, &a->spool_file, err));
+	CLI_TRY(store_file(store, SPOOL_NAME, &how.fd, &a->spool_file, err));
 	a->spooled = true;
 	CLI_TRY(store_rename(store, a->spool_file, "archive.tar", err));
 	CLI_TRY(store_path(store, "archive.tar", &path, err));
 	CLI_TRY(keep(a, -1, path, err));
 	CLI_TRY(ek_tar_input_from_fd(fd, a->input, &in, err));
 	if (!o->quiet && !o->json && isatty(STDOUT_FILENO))
-		meter = tarfs_meter_new("Reading", total);
-	s = tarfs_copy(in, a->input, to, path, &stop, meter, &a->copied, err);
-	tarfs_meter_free(meter);
+		how.meter = tarfs_meter_new("Reading", total);
+	how.to = path;
+	s = tarfs_copy(in, &how, &a->copied, err);
+	tarfs_meter_free(how.meter);
 	ek_tar_input_free(in);
 	a->whole = (struct range){
-		.fd = to,
+		.fd = how.fd,
 		.path = path,
 		.bytes = a->copied.bytes_out,
 		.file_bytes = a->copied.bytes_out,
@@ -314,6 +315,7 @@ void archive_close(struct archive *a)
 	}
 	free(a->opened);
 	free(a->members);
+	ek_leaves_free(a->copied.leaves);
 	*a = (struct archive){.dir = -1};
 }
 

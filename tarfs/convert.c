@@ -4,6 +4,7 @@
 #include "cli/json.h"
 #include "cli/message.h"
 #include "tarfs/layers.h"
+#include "tarfs/leaves.h"
 #include "tarfs/native.h"
 #include "tarfs/record.h"
 
@@ -75,9 +76,11 @@ static ek_status put_record(struct convert *c, struct ek_err *err)
 
 static ek_status make_index(struct convert *c, struct ek_err *err)
 {
-	CLI_TRY(layers_expand(&c->image, c->o, &c->store, c->o->check_digests,
+	CLI_TRY(layers_expand(&c->image, c->o, &c->store,
+			      c->o->check_digests || c->o->leaves == LEAVES_ALL,
 			      err));
 	CLI_TRY(place_spool(c, err));
+	CLI_TRY(leaves_put(&c->image, &c->store, err));
 	CLI_TRY(layers_index(&c->image, c->o, &c->store, &c->stats, err));
 	return put_record(c, err);
 }

@@ -110,10 +110,18 @@ static ek_status drain(struct hashed *h, uint8_t *piece, struct ek_err *err)
 	return EK_OK;
 }
 
-static ek_status pump(struct ek_tar_input *in, EVP_MD_CTX *sha, uint8_t *piece,
-		      int fd, const char *to, struct tarfs_stop *stop,
+/* What digests the bytes that come out. */
+struct plain {
+	EVP_MD_CTX *sha;
+	struct ek_leaf_maker *leaves; /* or NULL */
+};
+
+static ek_status pump(struct ek_tar_input *in, const struct tarfs_copy_how *how,
+		      const struct plain *plain, bool packed, uint8_t *piece,
 		      uint64_t *bytes, struct ek_err *err)
 {
+	const struct tarfs_stop *stop = how->stop;
+
 	for (;;) {
 		size_t got = 0;
 
@@ -123,25 +131,27 @@ static ek_status pump(struct ek_tar_input *in, EVP_MD_CTX *sha, uint8_t *piece,
 		if (!got)
 			return EK_OK;
 		*bytes += got;
-		if (sha && EVP_DigestUpdate(sha, piece, got) != 1)
+		if (packed && EVP_DigestUpdate(plain->sha, piece, got) != 1)
 			return sha_failed(err);
-		if (fd >= 0)
-			CLI_TRY(write_all(fd, to, piece, got, err));
+		if (plain->leaves)
+			CLI_TRY(ek_leaf_maker_add(plain->leaves, piece, got,
+						  err));
+		if (how->fd >= 0)
+			CLI_TRY(write_all(how->fd, how->to, piece, got, err));
 	}
 }
 
-static ek_status run(struct hashed *h, const char *name, uint8_t *piece, int fd,
-		     const char *to, struct tarfs_stop *stop, EVP_MD_CTX *plain,
+static ek_status run(struct hashed *h, const struct tarfs_copy_how *how,
+		     const struct plain *plain, uint8_t *piece,
 		     struct tarfs_copy *c, struct ek_err *err)
 {
 	struct ek_tar_input *in = NULL;
 	bool packed;
 	ek_status s;
 
-	CLI_TRY(ek_stream_auto(&h->base, name, &in, &c->kind, err));
+	CLI_TRY(ek_stream_auto(&h->base, how->name, &in, &c->kind, err));
 	packed = c->kind != EK_STREAM_PLAIN;
-	s = pump(in, packed ? plain : NULL, piece, fd, to, stop, &c->bytes_out,
-		 err);
+	s = pump(in, how, plain, packed, piece, &c->bytes_out, err);
 	/* The digest is of everything, whatever a decoder left unread. */
 	if (s == EK_OK)
 		s = drain(h, piece, err);
@@ -150,24 +160,24 @@ static ek_status run(struct hashed *h, const char *name, uint8_t *piece, int fd,
 		return s;
 	c->bytes_in = h->bytes;
 	if (EVP_DigestFinal_ex(h->sha, c->digest, NULL) != 1 ||
-	    (packed && EVP_DigestFinal_ex(plain, c->plain, NULL) != 1))
+	    (packed && EVP_DigestFinal_ex(plain->sha, c->plain, NULL) != 1))
 		return sha_failed(err);
 	if (!packed)
 		memcpy(c->plain, c->digest, sizeof(c->plain));
-	return EK_OK;
+	if (!plain->leaves)
+		return EK_OK;
+	return ek_leaf_maker_finish(plain->leaves, &c->leaves, err);
 }
 
-ek_status tarfs_copy(struct ek_tar_input *in, const char *name, int fd,
-		     const char *to, struct tarfs_stop *stop,
-		     struct tarfs_meter *meter, struct tarfs_copy *copy,
-		     struct ek_err *err)
+ek_status tarfs_copy(struct ek_tar_input *in, const struct tarfs_copy_how *how,
+		     struct tarfs_copy *copy, struct ek_err *err)
 {
 	struct hashed h = {
 		.base = {.read = hashed_read, .free = hashed_free},
 		.in = in,
-		.meter = meter,
+		.meter = how->meter,
 	};
-	EVP_MD_CTX *plain = NULL;
+	struct plain plain = {NULL, NULL};
 	uint8_t *piece = malloc(PIECE);
 	ek_status s;
 
@@ -175,11 +185,14 @@ ek_status tarfs_copy(struct ek_tar_input *in, const char *name, int fd,
 	s = piece ? sha_new(&h.sha, err)
 		  : ek_fail(err, EK_NOMEM, "no memory for a copy");
 	if (s == EK_OK)
-		s = sha_new(&plain, err);
+		s = sha_new(&plain.sha, err);
+	if (s == EK_OK && how->leaves)
+		s = ek_leaf_maker_new(EK_LEAF_SIZE, &plain.leaves, err);
 	if (s == EK_OK)
-		s = run(&h, name, piece, fd, to, stop, plain, copy, err);
+		s = run(&h, how, &plain, piece, copy, err);
 	EVP_MD_CTX_free(h.sha);
-	EVP_MD_CTX_free(plain);
+	EVP_MD_CTX_free(plain.sha);
+	ek_leaf_maker_free(plain.leaves);
 	free(piece);
 	return s;
 }

@@ -4,6 +4,7 @@
 
 /* Bytes on their way through: decompressed, digested, written, in one pass. */
 
+#include <erofskit/leaf.h>
 #include <erofskit/stream.h>
 #include <erofskit/trust.h>
 
@@ -18,22 +19,30 @@ struct tarfs_stop {
 	atomic_int failed;
 };
 
+/* How bytes go. */
+struct tarfs_copy_how {
+	const char *name; /* of what is read, for errors */
+	int fd;		  /* to append to, or -1: nowhere */
+	const char *to;	  /* name of fd */
+	bool leaves;	  /* make leaf digests of what is written */
+	struct tarfs_stop *stop;
+	struct tarfs_meter *meter; /* told of what was read; or NULL */
+};
+
 struct tarfs_copy {
 	uint8_t digest[EK_DIGEST_SIZE]; /* of what was read */
 	uint8_t plain[EK_DIGEST_SIZE];	/* of what it decompressed to */
 	uint64_t bytes_in, bytes_out;
 	enum ek_stream_kind kind;
+	struct ek_leaves *leaves; /* the caller's to free; or NULL */
 };
 
 /*
  * Read @in (borrowed) to its end, decompress what is compressed, and append
- * the result to descriptor @fd (-1: nowhere). @name and @to stand in errors.
- * @meter (NULL allowed) is told of what was read.
+ * the result to where @how says.
  */
-ek_status tarfs_copy(struct ek_tar_input *in, const char *name, int fd,
-		     const char *to, struct tarfs_stop *stop,
-		     struct tarfs_meter *meter, struct tarfs_copy *copy,
-		     struct ek_err *err);
+ek_status tarfs_copy(struct ek_tar_input *in, const struct tarfs_copy_how *how,
+		     struct tarfs_copy *copy, struct ek_err *err);
 
 /* SHA-256 of @n bytes. */
 ek_status tarfs_sha256(const void *bytes, size_t n,

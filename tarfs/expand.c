@@ -51,10 +51,13 @@ static ek_status compare(const struct image_layer *l, size_t i,
 	return EK_OK;
 }
 
-static ek_status learn(struct image_layer *l, const struct tarfs_copy *c,
+static ek_status learn(struct image_layer *l, struct tarfs_copy *c,
 		       struct ek_err *err)
 {
 	char text[TARFS_DIGEST_TEXT];
+
+	l->leaves = c->leaves;
+	c->leaves = NULL;
 
 	l->checked = true;
 	tarfs_digest_text(c->digest, text);
@@ -73,6 +76,14 @@ static ek_status learn(struct image_layer *l, const struct tarfs_copy *c,
 static ek_status one(struct expand *x, size_t i, struct ek_err *err)
 {
 	struct image_layer *l = &x->image->layers[i];
+	const struct tarfs_copy_how how = {
+		.name = l->in.path,
+		.fd = l->path ? l->data.fd : -1,
+		.to = l->data.path,
+		.leaves = l->same == i && tarfs_leaves(x->o),
+		.stop = &x->stop,
+		.meter = x->meter,
+	};
 	struct range_source src;
 	struct ek_tar_input *in = NULL;
 	struct tarfs_copy c = {0};
@@ -81,8 +92,7 @@ static ek_status one(struct expand *x, size_t i, struct ek_err *err)
 	CLI_TRY(range_open(&l->in, &src, err));
 	s = ek_tar_input_from_source(src.slice, &in, err);
 	if (s == EK_OK)
-		s = tarfs_copy(in, l->in.path, l->path ? l->data.fd : -1,
-			       l->data.path, &x->stop, x->meter, &c, err);
+		s = tarfs_copy(in, &how, &c, err);
 	if (s == EK_OK)
 		s = compare(l, i, &c, err);
 	if (s == EK_OK) {
@@ -91,6 +101,7 @@ static ek_status one(struct expand *x, size_t i, struct ek_err *err)
 		s = learn(l, &c, err);
 		pthread_mutex_unlock(&x->lock);
 	}
+	ek_leaves_free(c.leaves);
 	ek_tar_input_free(in);
 	range_close(&src);
 	return s;

@@ -35,6 +35,7 @@ static void layer_free(struct image_layer *l)
 	free(l->path);
 	free(l->index);
 	free(l->native);
+	ek_leaves_free(l->leaves);
 }
 
 void image_free(struct image *image)
@@ -113,6 +114,8 @@ static ek_status single(struct image *image, struct archive *a,
 	CLI_TRY(image_set(&image->layers[0].digest, text, err));
 	image->layers[0].kind = a->copied.kind;
 	image->layers[0].checked = true;
+	image->layers[0].leaves = a->copied.leaves;
+	a->copied.leaves = NULL;
 	return EK_OK;
 }
 

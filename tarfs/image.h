@@ -26,6 +26,7 @@ struct image_layer {
 	size_t file; /* the store's number of blob */
 	/* The bytes were read and digest and diff_id are theirs. */
 	bool checked;
+	struct ek_leaves *leaves; /* of data; or NULL */
 	size_t same; /* the first layer of equal diff_id: itself, mostly */
 	char *index; /* name of its index or image in the store */
 	uint64_t copied_files, inodes, index_bytes;

@@ -30,6 +30,32 @@ static void line(const char *head, const char *text)
 	putchar('\n');
 }
 
+static void show_leaves(const struct record_leaves *l)
+{
+	char root[2 * EK_DIGEST_SIZE + 1];
+
+	if (!l->path)
+		return;
+	ek_digest_hex(l->root, root);
+	line("  leaves", l->path);
+	printf("  root of %" PRIu64 " leaves of %" PRIu64 " bytes: %s\n",
+	       l->count, l->leaf_size, root);
+}
+
+static void json_leaves(struct cli_json *j, const struct record_leaves *l)
+{
+	if (!l->path) {
+		cli_json_null(j, "leaves");
+		return;
+	}
+	cli_json_open(j, "leaves", '{');
+	cli_json_text(j, "path", l->path);
+	cli_json_unsigned(j, "leaf_size", l->leaf_size);
+	cli_json_unsigned(j, "count", l->count);
+	cli_json_hex(j, "root", l->root, sizeof(l->root));
+	cli_json_close(j);
+}
+
 static void show(const struct record *r)
 {
 	char platform[PLATFORM_TEXT];
@@ -65,6 +91,7 @@ static void show(const struct record *r)
 		printf("  device bytes: %" PRIu64 ", of them tar: %" PRIu64
 		       " from %" PRIu64 " on\n",
 		       d->bytes, d->tar_bytes, d->offset);
+		show_leaves(&d->leaves);
 	}
 }
 
@@ -109,6 +136,7 @@ static void json(const struct record *r)
 		cli_json_unsigned(&j, "device_bytes", d->bytes);
 		cli_json_unsigned(&j, "offset", d->offset);
 		cli_json_unsigned(&j, "tar_bytes", d->tar_bytes);
+		json_leaves(&j, &d->leaves);
 		cli_json_close(&j);
 	}
 	cli_json_close(&j);

@@ -19,10 +19,10 @@ static const struct verb {
 } verbs[] = {
 	{"convert", VERB_CONVERT, 1, 1,
 	 BIT(OPT_OUTPUT) | BIT(OPT_FORMAT) | BIT(OPT_IMAGE) |
-		 BIT(OPT_PLATFORM) | BIT(OPT_CHECK) | BIT(OPT_FORCE) |
-		 BIT(OPT_ALGORITHM) | BIT(OPT_PCLUSTER) | BIT(OPT_UUID) |
-		 BIT(OPT_TIME) | BIT(OPT_WORKERS) | BIT(OPT_NO_SYNC) |
-		 BIT(OPT_QUIET) | BIT(OPT_JSON)},
+		 BIT(OPT_PLATFORM) | BIT(OPT_CHECK) | BIT(OPT_LEAVES) |
+		 BIT(OPT_FORCE) | BIT(OPT_ALGORITHM) | BIT(OPT_PCLUSTER) |
+		 BIT(OPT_UUID) | BIT(OPT_TIME) | BIT(OPT_WORKERS) |
+		 BIT(OPT_NO_SYNC) | BIT(OPT_QUIET) | BIT(OPT_JSON)},
 	{"inspect", VERB_INSPECT, 1, 1, BIT(OPT_JSON)},
 	{"mount", VERB_MOUNT, 2, 2,
 	 BIT(OPT_RW) | BIT(OPT_UPPER) | BIT(OPT_QUIET)},
@@ -51,6 +51,20 @@ static ek_status set_format(struct tarfs_options *o, const char *value,
 		return ek_fail(err, EK_INVALID, "neither index nor erofs");
 	o->native = *value == 'e';
 	return EK_OK;
+}
+
+static ek_status set_leaves(struct tarfs_options *o, const char *value,
+			    struct ek_err *err)
+{
+	if (value && strcmp(value, "0") != 0 && strcmp(value, "1") != 0)
+		return ek_fail(err, EK_INVALID, "neither 0 nor 1");
+	o->leaves = value && *value == '0' ? LEAVES_NONE : LEAVES_ALL;
+	return EK_OK;
+}
+
+bool tarfs_leaves(const struct tarfs_options *o)
+{
+	return !o->native && o->leaves != LEAVES_NONE;
 }
 
 static ek_status set_number(struct tarfs_options *o, int id, const char *value,
@@ -116,6 +130,8 @@ static ek_status handle(void *ctx, const struct cli_option *option,
 		break;
 	case OPT_FORMAT:
 		return set_format(o, value, err);
+	case OPT_LEAVES:
+		return set_leaves(o, value, err);
 	case OPT_ALGORITHM:
 		o->given[option->id] = "z";
 		return set_codec(o, value, err);
@@ -158,6 +174,10 @@ static int finish_convert(const struct tarfs_options *o)
 		return cli_usage(&tarfs_program,
 				 "-z and -C need --format=erofs: an index has "
 				 "no data");
+	if (o->native && o->leaves == LEAVES_ALL)
+		return cli_usage(&tarfs_program,
+				 "--leaf-digests: an OCI layout has no place "
+				 "for them");
 	return CLI_GO_ON;
 }
 

@@ -37,6 +37,8 @@ struct tarfs_options {
 	const char *upper;    /* --upper */
 	bool native;	      /* --format=erofs */
 	bool check_digests, force, rw, no_sync, quiet, json;
+	/* --leaf-digests; AUTO: of what is read anyway. */
+	enum { LEAVES_AUTO, LEAVES_ALL, LEAVES_NONE } leaves;
 	struct ek_build_options build;
 	struct cli_codec codec; /* storage of build.codec */
 
@@ -49,5 +51,8 @@ extern const struct cli_program tarfs_program;
 
 /* CLI_GO_ON, or the status to exit with. */
 int tarfs_parse(struct tarfs_options *o, int argc, char **argv);
+
+/* Whether layers that are read get leaf digests. */
+bool tarfs_leaves(const struct tarfs_options *o);
 
 #endif

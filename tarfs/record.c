@@ -2,6 +2,7 @@
 #include "tarfs/record.h"
 
 #include "cli/json.h"
+#include "tarfs/leaves.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,6 +41,43 @@ static void put_layer(struct cli_json *j, const struct image *image, size_t i)
 	cli_json_close(j);
 }
 
+static void put_leaves(struct cli_json *j, const struct image *image, size_t i)
+{
+	const struct ek_leaves *leaves = leaves_of(image, i);
+	char name[LEAVES_NAME];
+
+	if (!leaves) {
+		cli_json_null(j, "leaves");
+		return;
+	}
+	leaves_name(image->layers[i].diff_id, name);
+	cli_json_open(j, "leaves", '{');
+	cli_json_text(j, "path", name);
+	cli_json_unsigned(j, "leaf_size", leaves->leaf_size);
+	cli_json_unsigned(j, "count", leaves->n);
+	cli_json_hex(j, "root", leaves->root, sizeof(leaves->root));
+	cli_json_close(j);
+}
+
+/* What a registry has of this layer, as the manifest says. */
+static void put_fetch(struct cli_json *j, const struct image *image, size_t i)
+{
+	const struct image_layer *l = &image->layers[i];
+
+	if (!image->manifest || !l->digest) {
+		cli_json_null(j, "fetch");
+		return;
+	}
+	cli_json_open(j, "fetch", '{');
+	cli_json_text(j, "digest", l->digest);
+	cli_json_unsigned(j, "bytes", l->in.bytes);
+	text_or_null(j, "media_type", l->media_type);
+	cli_json_text(j, "compression",
+		      l->kind == EK_STREAM_PLAIN ? "none"
+						 : ek_stream_name(l->kind));
+	cli_json_close(j);
+}
+
 static void put_device(struct cli_json *j, const struct image *image, size_t i)
 {
 	const struct image_layer *l = &image->layers[i];
@@ -50,6 +88,9 @@ static void put_device(struct cli_json *j, const struct image *image, size_t i)
 	cli_json_unsigned(j, "bytes", l->data.file_bytes);
 	cli_json_unsigned(j, "offset", l->data.offset);
 	cli_json_unsigned(j, "tar_bytes", l->data.bytes);
+	text_or_null(j, "blob", l->diff_id);
+	put_leaves(j, image, i);
+	put_fetch(j, image, i);
 	cli_json_close(j);
 }
 
@@ -110,8 +151,10 @@ void record_write(const struct image *image, const struct ek_build_stats *stats,
 
 void record_free(struct record *r)
 {
-	for (size_t i = 0; r->devices && i < r->n; i++)
+	for (size_t i = 0; r->devices && i < r->n; i++) {
 		free(r->devices[i].path);
+		free(r->devices[i].leaves.path);
+	}
 	free(r->devices);
 	free(r->layers);
 	free(r->merged);
@@ -182,6 +225,28 @@ static ek_status get_layer(struct record_layer *l, struct json_object *o,
 	return EK_OK;
 }
 
+static ek_status get_leaves(const struct record *r, struct record_leaves *l,
+			    struct json_object *device, struct ek_err *err)
+{
+	const char *what = RECORD_NAME ": leaves", *path, *root;
+	struct json_object *o;
+
+	CLI_TRY(tarfs_json_member(device, "leaves", json_type_object, false,
+				  what, &o, err));
+	if (!o)
+		return EK_OK;
+	CLI_TRY(tarfs_json_text(o, "path", true, what, &path, err));
+	CLI_TRY(tarfs_json_text(o, "root", true, what, &root, err));
+	CLI_TRY(tarfs_json_number(o, "leaf_size", true, what, &l->leaf_size,
+				  err));
+	CLI_TRY(tarfs_json_number(o, "count", true, what, &l->count, err));
+	if (l->count > EK_LEAVES_MAX)
+		return ek_fail(err, EK_LIMIT, "%s: too many", what);
+	if (ek_digest_parse(root, l->root, err) != EK_OK)
+		return ek_err_prefix(err, "%s", what);
+	return place(r->dir, path, &l->path, err);
+}
+
 static ek_status get_device(const struct record *r, struct record_device *d,
 			    struct json_object *o, struct ek_err *err)
 {
@@ -192,7 +257,8 @@ static ek_status get_device(const struct record *r, struct record_device *d,
 	CLI_TRY(tarfs_json_number(o, "offset", true, what, &d->offset, err));
 	CLI_TRY(tarfs_json_number(o, "tar_bytes", true, what, &d->tar_bytes,
 				  err));
-	return place(r->dir, path, &d->path, err);
+	CLI_TRY(place(r->dir, path, &d->path, err));
+	return get_leaves(r, &d->leaves, o, err);
 }
 
 static ek_status get_lists(struct record *r, struct ek_err *err)

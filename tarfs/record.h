@@ -22,9 +22,17 @@ struct record_layer {
 	uint64_t inodes, index_bytes, copied_files;
 };
 
+/* A table of leaf digests. */
+struct record_leaves {
+	char *path; /* absolute; NULL: there is none */
+	uint64_t leaf_size, count;
+	uint8_t root[EK_DIGEST_SIZE];
+};
+
 struct record_device {
 	char *path; /* absolute */
 	uint64_t offset, tar_bytes, bytes;
+	struct record_leaves leaves;
 };
 
 /* A record read back; all texts live as long as it does. */

@@ -17,7 +17,8 @@
 #define ATTEMPTS 100
 
 /* Where files may be, the innermost first. */
-static const char *const subdirs[] = {"layers", "blobs/sha256", "blobs"};
+static const char *const subdirs[] = {"layers", "leaves", "blobs/sha256",
+				      "blobs"};
 #define N_SUBDIRS (sizeof(subdirs) / sizeof(subdirs[0]))
 
 static ek_status no_memory(struct ek_err *err)

@@ -27,6 +27,11 @@ static const struct cli_option options[] = {
 	 "convert: read uncompressed layers too and check their digests; "
 	 "compressed ones are always checked",
 	 NULL, NULL, 0},
+	{OPT_LEAVES, "leaf-digests", 0, CLI_OPTIONAL, "0|1",
+	 "convert: write digests of each 64 KiB of the layers' tars, so that "
+	 "pieces of them can be verified alone; uncompressed layers are read "
+	 "for it. 0: of none",
+	 "of layers that are read anyway", NULL, 0},
 	{OPT_ALGORITHM, NULL, 'z', CLI_REQUIRED, "ALGORITHM[,[level=]LEVEL]",
 	 "with --format=erofs: compress, as mkfs.erofs does", "no compression",
 	 "Images", 0},
@@ -72,7 +77,8 @@ static const struct cli_section sections[] = {
 	 "OUT/image.json, which tells all of it: an OUT\nwithout image.json is "
 	 "not complete. Layers that are not compressed stay where they\nare "
 	 "and must not be moved or changed; others become plain tars in "
-	 "OUT/blobs.\n\nThe same input and options give the same bytes. On "
+	 "OUT/blobs. OUT/leaves\nhas leaf digests of layers that were "
+	 "read.\n\nThe same input and options give the same bytes. On "
 	 "failure nothing is published, and an\nOUT that was made is removed."},
 	{"ENVIRONMENT",
 	 "SOURCE_DATE_EPOCH: seconds since 1970; newer times become it, and "

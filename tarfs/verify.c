@@ -3,6 +3,7 @@
 
 #include "cli/json.h"
 #include "cli/message.h"
+#include "tarfs/leaves.h"
 #include "tarfs/record.h"
 
 #include <erofskit/check.h>
@@ -102,6 +103,10 @@ static void layer(struct verify *v, size_t i)
 	v->layers_checked++;
 	if (seen_before(&v->r, i))
 		return;
+	if (d->leaves.path &&
+	    leaves_verify(&d->leaves, d->path, d->offset, d->tar_bytes,
+			  v->o->build.cancel, &err) != EK_OK)
+		failed(v, "LAYER-LEAVES", &err);
 	if (digest_file(d->path, d->offset, d->tar_bytes, v->o->build.cancel,
 			got, &err) != EK_OK) {
 		failed(v, "LAYER-READ", &err);
