@@ -34,8 +34,12 @@ ek_status ek_meta_init(struct ek_meta_cache *cache, struct ek_err *err)
 void ek_meta_forget(struct ek_meta_cache *cache)
 {
 	for (unsigned i = 0; i < EK_META_SLOTS; i++) {
+		pthread_mutex_t *lock = &cache->locks[i % EK_META_LOCKS];
+
+		pthread_mutex_lock(lock);
 		free(cache->slots[i].data);
 		cache->slots[i] = (struct ek_meta_page){0};
+		pthread_mutex_unlock(lock);
 	}
 }
 

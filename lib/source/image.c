@@ -10,20 +10,33 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Places of one file: a hostile map could have one for each block. */
-#define PLACES_MAX (1u << 24)
+/* Runs of one file: a hostile map could have one for each block. */
+#define PLACES_MAX (1u << 22)
+
+/* So often pages of metadata are given back: many layers may be open. */
+#define LOOKUPS_KEPT 16u
+
+enum where {
+	NOWHERE, /* a hole as a whole */
+	INSIDE,	 /* not to be addressed */
+	WHOLE,	 /* one run */
+	MAPPED,	 /* to be looked up: the map may have more bytes than we have */
+};
 
 /* Of each file: small, there may be millions. */
 struct image_file {
 	uint64_t nid;
-	struct ek_place *places;
-	size_t n_places; /* or EK_PLACE_NONE */
+	uint64_t offset; /* WHOLE */
+	uint16_t device;
+	uint8_t where;
 };
 
 struct image_source {
 	struct ek_tree_source base;
 	struct ek_image *image;
 	struct ek_place_device *devices;
+	EK_VEC(struct ek_place) places; /* of the last file that was asked */
+	unsigned lookups;
 };
 
 struct ek_file {
@@ -51,7 +64,6 @@ struct walk {
 	struct link *slots; /* by NID, open addressing */
 	size_t n_slots, n_links;
 	EK_VEC(const struct ek_tree_xattr *) xattrs;
-	EK_VEC(struct ek_place) places;
 	uint64_t n_nodes, limit;
 };
 
@@ -86,37 +98,6 @@ static ek_status image_close(struct ek_file *f, struct ek_err *err)
 	free(f);
 	return EK_OK;
 }
-
-static ek_status image_place(struct ek_tree_source *src,
-			     const struct ek_tree_inode *inode,
-			     const struct ek_place **places, size_t *n,
-			     struct ek_err *err)
-{
-	const struct image_file *f = inode->data;
-
-	(void)src;
-	(void)err;
-	*places = f->places;
-	*n = f->n_places;
-	return EK_OK;
-}
-
-static void image_free(struct ek_tree_source *src)
-{
-	struct image_source *s = (struct image_source *)src;
-
-	ek_tree_free(s->base.tree);
-	free(s->devices);
-	free(s);
-}
-
-static const struct ek_tree_source_ops image_ops = {
-	.open = image_open,
-	.read = image_read,
-	.close = image_close,
-	.free = image_free,
-	.place = image_place,
-};
 
 static ek_status no_memory(struct ek_err *err)
 {
@@ -157,18 +138,25 @@ static bool on_device(const struct image_source *s, const struct ek_extent *x,
 	(EK_EXTENT_COMPRESSED | EK_EXTENT_INLINE | EK_EXTENT_FRAGMENT |        \
 	 EK_EXTENT_PLAIN_PCLUSTER | EK_EXTENT_INTERLACED)
 
-static ek_status find_places(struct walk *w, const struct ek_node *node,
+static bool continues(const struct ek_place *a, const struct ek_place *b)
+{
+	return a->device == b->device && a->at + a->length == b->at &&
+	       a->offset + a->length == b->offset;
+}
+
+static ek_status find_places(struct image_source *s, const struct ek_node *node,
 			     bool *none, struct ek_err *err)
 {
+	struct ek_place *last = NULL;
 	uint64_t at = 0;
 
-	w->places.n = 0;
+	s->places.n = 0;
 	*none = false;
 	while (at < node->size) {
 		struct ek_extent x;
 		struct ek_place p = {.at = at};
 
-		EK_TRY(ek_image_map(w->src->image, node, at, &x, err));
+		EK_TRY(ek_image_map(s->image, node, at, &x, err));
 		if (x.logical + x.logical_length <= at)
 			return ek_fail(err, EK_CORRUPT,
 				       "an extent that ends before its byte");
@@ -176,11 +164,16 @@ static ek_status find_places(struct walk *w, const struct ek_node *node,
 		at += p.length;
 		if (!(x.flags & EK_EXTENT_MAPPED))
 			continue;
-		if (x.flags & NO_PLACE || !on_device(w->src, &x, &p)) {
+		if (x.flags & NO_PLACE || !on_device(s, &x, &p)) {
 			*none = true;
 			return EK_OK;
 		}
-		EK_TRY(ek_vec_push(&w->places, p, PLACES_MAX, err));
+		if (last && continues(last, &p)) {
+			last->length += p.length;
+			continue;
+		}
+		EK_TRY(ek_vec_push(&s->places, p, PLACES_MAX, err));
+		last = &s->places.at[s->places.n - 1];
 	}
 	return EK_OK;
 }
@@ -189,24 +182,73 @@ static ek_status file_data(struct walk *w, const struct ek_node *node,
 			   struct ek_tree_inode *inode, struct ek_err *err)
 {
 	struct image_file *f = ek_arena_alloc(w->tree->arena, sizeof(*f));
+	const struct ek_place *p;
 	bool none = false;
-	size_t bytes;
 
 	if (!f)
 		return no_memory(err);
 	f->nid = node->nid;
 	inode->data = f;
-	EK_TRY(find_places(w, node, &none, err));
-	f->n_places = none ? EK_PLACE_NONE : w->places.n;
-	if (none || !w->places.n)
-		return EK_OK;
-	bytes = w->places.n * sizeof(*f->places);
-	f->places = ek_arena_alloc(w->tree->arena, bytes);
-	if (!f->places)
-		return no_memory(err);
-	memcpy(f->places, w->places.at, bytes);
+	EK_TRY(find_places(w->src, node, &none, err));
+	p = w->src->places.at;
+	if (none) {
+		f->where = INSIDE;
+	} else if (!w->src->places.n) {
+		f->where = NOWHERE;
+	} else if (w->src->places.n == 1 && !p->at && p->length == node->size) {
+		f->where = WHOLE;
+		f->offset = p->offset;
+		f->device = p->device;
+	} else {
+		f->where = MAPPED;
+	}
 	return EK_OK;
 }
+
+static ek_status image_place(struct ek_tree_source *src,
+			     const struct ek_tree_inode *inode,
+			     const struct ek_place **places, size_t *n,
+			     struct ek_err *err)
+{
+	struct image_source *s = (struct image_source *)src;
+	const struct image_file *f = inode->data;
+	const struct ek_place whole = {.length = inode->size,
+				       .offset = f->offset,
+				       .device = f->device};
+	struct ek_node node;
+	bool none = false;
+
+	s->places.n = 0;
+	if (f->where == WHOLE)
+		EK_TRY(ek_vec_push(&s->places, whole, PLACES_MAX, err));
+	if (f->where == MAPPED) {
+		if (++s->lookups % LOOKUPS_KEPT == 0)
+			ek_meta_forget(&s->image->meta);
+		EK_TRY(ek_image_node(s->image, f->nid, &node, err));
+		EK_TRY(find_places(s, &node, &none, err));
+	}
+	*places = s->places.at;
+	*n = none || f->where == INSIDE ? EK_PLACE_NONE : s->places.n;
+	return EK_OK;
+}
+
+static void image_free(struct ek_tree_source *src)
+{
+	struct image_source *s = (struct image_source *)src;
+
+	ek_tree_free(s->base.tree);
+	ek_vec_free(&s->places);
+	free(s->devices);
+	free(s);
+}
+
+static const struct ek_tree_source_ops image_ops = {
+	.open = image_open,
+	.read = image_read,
+	.close = image_close,
+	.free = image_free,
+	.place = image_place,
+};
 
 static ek_status one_xattr(void *arg, const struct ek_xattr *x,
 			   struct ek_err *err)
@@ -395,7 +437,6 @@ ek_status ek_source_image(struct ek_image *image, uint64_t bytes,
 	ek_vec_free(&w.dirs);
 	free(w.slots);
 	ek_vec_free(&w.xattrs);
-	ek_vec_free(&w.places);
 	if (status != EK_OK) {
 		image_free(&s->base);
 		return status;

@@ -22,11 +22,10 @@ struct work {
 	size_t n;
 };
 
+/* Of each file: small, there may be millions. */
 struct merged_file {
-	const struct ek_tree_inode *inode; /* the layer's */
-	void *data;			   /* that the layer gave it */
-	struct ek_place *places;
-	size_t n_places;
+	/* The layer's inode, or only its data where the inode became ours. */
+	void *from;
 	uint16_t layer;
 };
 
@@ -38,6 +37,7 @@ struct merged {
 	uint16_t *first_device;			/* of each layer, from 0 */
 	bool placed;				/* every layer has devices */
 	const struct ek_merge_options *options; /* while merging */
+	EK_VEC(struct ek_place) places;		/* of the last place() */
 	EK_VEC(struct work) work;
 };
 
@@ -51,19 +51,18 @@ static ek_status merged_open(struct ek_tree_source *src,
 			     struct ek_file **file, struct ek_err *err)
 {
 	struct merged *m = (struct merged *)src;
-	const struct merged_file *from = inode->data;
-	struct ek_tree_source *layer = m->layers[from->layer];
-	struct ek_tree_inode own = *from->inode;
+	const struct merged_file *mf = inode->data;
+	struct ek_tree_source *layer = m->layers[mf->layer];
+	struct ek_tree_inode own = *inode;
 	struct ek_file *f = calloc(1, sizeof(*f));
 	ek_status status;
 
 	if (!f)
 		return ek_fail(err, EK_NOMEM, "no memory for a file");
 	f->ops = layer->ops;
-	own.data = from->data;
-	/* Who tells places looks at no more of an inode than its data. */
-	status = layer->ops->open(layer, m->placed ? &own : from->inode,
-				  &f->inner, err);
+	own.data = mf->from;
+	status = layer->ops->open(layer, m->placed ? &own : mf->from, &f->inner,
+				  err);
 	if (status == EK_OK)
 		*file = f;
 	else
@@ -90,12 +89,23 @@ static ek_status merged_place(struct ek_tree_source *src,
 			      const struct ek_place **places, size_t *n,
 			      struct ek_err *err)
 {
-	const struct merged_file *from = inode->data;
+	struct merged *m = (struct merged *)src;
+	const struct merged_file *mf = inode->data;
+	struct ek_tree_source *layer = m->layers[mf->layer];
+	struct ek_tree_inode own = *inode;
 
-	(void)src;
-	(void)err;
-	*places = from->places;
-	*n = from->n_places;
+	own.data = mf->from;
+	EK_TRY(layer->ops->place(layer, &own, places, n, err));
+	if (!*n || *n == EK_PLACE_NONE || !m->first_device[mf->layer])
+		return EK_OK;
+	m->places.n = 0;
+	for (size_t i = 0; i < *n; i++) {
+		struct ek_place p = (*places)[i];
+
+		p.device = (uint16_t)(p.device + m->first_device[mf->layer]);
+		EK_TRY(ek_vec_push(&m->places, p, SIZE_MAX, err));
+	}
+	*places = m->places.at;
 	return EK_OK;
 }
 
@@ -104,6 +114,7 @@ static void release(struct merged *m)
 	for (size_t i = 0; i < m->work.n; i++)
 		free(m->work.at[i].parts);
 	ek_vec_free(&m->work);
+	ek_vec_free(&m->places);
 	ek_tree_free(m->base.tree);
 	free(m->layers);
 	free(m->devices);
@@ -140,34 +151,18 @@ static ek_status no_memory(struct ek_err *err)
 	return ek_fail(err, EK_NOMEM, "no memory to merge layers");
 }
 
-/* The data of a file: whose it is, and its places on the merged devices. */
-static ek_status file_data(struct merged *m, const struct ek_tree_inode *from,
+/* The data of a file: whose it is. */
+static ek_status file_data(struct merged *m, struct ek_tree_inode *from,
 			   uint16_t layer, struct ek_tree_inode *to,
 			   struct ek_err *err)
 {
-	struct ek_arena *arena = m->base.tree->arena;
-	struct merged_file *f = ek_arena_alloc(arena, sizeof(*f));
-	struct ek_tree_source *src = m->layers[layer];
-	const struct ek_place *places = NULL;
+	struct merged_file *f = ek_arena_alloc(m->base.tree->arena, sizeof(*f));
 
 	if (!f)
 		return no_memory(err);
-	f->inode = from;
-	f->data = from->data;
+	f->from = m->placed ? from->data : from;
 	f->layer = layer;
-	if (m->placed)
-		EK_TRY(src->ops->place(src, from, &places, &f->n_places, err));
 	to->data = f;
-	if (!f->n_places || f->n_places == EK_PLACE_NONE)
-		return EK_OK;
-	f->places = ek_arena_alloc(arena, f->n_places * sizeof(*f->places));
-	if (!f->places)
-		return no_memory(err);
-	for (size_t i = 0; i < f->n_places; i++) {
-		f->places[i] = places[i];
-		f->places[i].device =
-			(uint16_t)(places[i].device + m->first_device[layer]);
-	}
 	return EK_OK;
 }
 

@@ -36,8 +36,9 @@ struct ek_tree_source_ops {
 	 * Where the data of @inode stands on the source's devices, in order of
 	 * the file; the rest of the file is holes. *n EK_PLACE_NONE: the data
 	 * stands on no device in a form that can be addressed, and is read by
-	 * open(). *places live as long as the source. NULL: this source has
-	 * no devices.
+	 * open(). *places live until the next call for this source: one thread
+	 * at a time calls it, and no more of @inode is looked at than its data
+	 * and size. NULL: this source has no devices.
 	 */
 	ek_status (*place)(struct ek_tree_source *src,
 			   const struct ek_tree_inode *inode,
