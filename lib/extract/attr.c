@@ -40,12 +40,54 @@ void ek_attr_policy_init(struct ek_attr_policy *policy,
 	policy->root = geteuid() == 0;
 	policy->owner = wanted(options->owner, policy->root);
 	policy->xattrs = !options->no_xattrs;
-	policy->mode_mask = 0777 & ~(uint32_t)current_umask();
+	policy->umask = current_umask();
+	policy->mode_mask = 0777 & ~policy->umask;
 	if (wanted(options->perms, policy->root))
 		policy->mode_mask = 07777;
 	/* Set-id bits are meant for the file's owner, not for the caller. */
 	if (!policy->owner)
 		policy->mode_mask &= ~(uint32_t)(S_ISUID | S_ISGID);
+}
+
+static bool owner_is_right(const struct ek_attr_policy *policy,
+			   const struct ek_attr_born *born,
+			   const struct ek_node *node)
+{
+	return !policy->owner || (born->owned && born->uid == node->uid &&
+				  born->gid == node->gid);
+}
+
+static bool can_be_right(const struct ek_attr_policy *policy,
+			 const struct ek_attr_born *born,
+			 const struct ek_node *node)
+{
+	uint32_t mode = node->mode & policy->mode_mask;
+
+	/* Attributes may need a writable file, and ACLs change the mode. */
+	return S_ISREG(node->mode) && born->moded && born->no_acls &&
+	       owner_is_right(policy, born, node) && !node->xattr_size &&
+	       !(mode & ~(uint32_t)0777) && !(mode & policy->umask);
+}
+
+uint32_t ek_attr_first_mode(const struct ek_attr_policy *policy,
+			    const struct ek_attr_born *born,
+			    const struct ek_node *node)
+{
+	return can_be_right(policy, born, node) ? node->mode & policy->mode_mask
+						: 0600;
+}
+
+void ek_attr_learn(const struct ek_attr_policy *policy, int fd, uint32_t asked,
+		   struct ek_attr_born *born)
+{
+	struct stat st;
+
+	born->owned = fstat(fd, &st) == 0;
+	if (!born->owned)
+		return;
+	born->uid = st.st_uid;
+	born->gid = st.st_gid;
+	born->moded = (st.st_mode & 07777) == (asked & ~policy->umask);
 }
 
 struct apply {
@@ -130,6 +172,7 @@ static ek_status set_times(const struct apply *a, const struct ek_node *node,
 
 ek_status ek_attr_apply(struct ek_image *image,
 			const struct ek_attr_policy *policy,
+			const struct ek_attr_born *born,
 			const struct ek_node *node, int fd, bool opened_path,
 			unsigned *skipped, struct ek_err *err)
 {
@@ -142,18 +185,18 @@ ek_status ek_attr_apply(struct ek_image *image,
 		snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
 		a.proc = proc;
 	}
-	if (policy->owner &&
+	if (!owner_is_right(policy, born, node) &&
 	    fchownat(fd, "", node->uid, node->gid, AT_EMPTY_PATH) != 0) {
 		if (errno != EPERM || policy->root)
 			return ek_fail_sys(err, errno, "cannot set the owner");
 		*skipped |= EK_ATTR_SKIPPED_OWNER;
 	}
-	if (policy->xattrs && !policy->no_acls)
+	if (policy->xattrs && !born->no_acls)
 		EK_TRY(drop_acls(&a, node->mode, err));
 	if (policy->xattrs && node->xattr_size)
 		EK_TRY(ek_image_xattrs(image, node, set_xattr, &a, err));
 	/* Symlinks have no permissions of their own. */
-	if (!S_ISLNK(node->mode) &&
+	if (!S_ISLNK(node->mode) && !can_be_right(policy, born, node) &&
 	    (opened_path ? chmod(proc, mode) : fchmod(fd, mode)) != 0)
 		return ek_fail_sys(err, errno, "cannot set permissions");
 	return set_times(&a, node, err);

@@ -108,9 +108,11 @@ ek_status ex_open_dir(const struct ex *ex, uint32_t dir, int *fd,
 
 /* Note a directory that is to be walked; it exists already. */
 static ek_status add_dir(struct ex *ex, const struct ek_node *node,
-			 uint32_t parent, const char *name, struct ek_err *err)
+			 uint32_t parent, const char *name, bool no_acls,
+			 struct ek_err *err)
 {
-	struct ex_dir dir = {.nid = node->nid, .parent = parent};
+	struct ex_dir dir = {
+		.nid = node->nid, .parent = parent, .no_acls = no_acls};
 
 	dir.name = ek_arena_copy(ex->arena, name, strlen(name));
 	if (!dir.name)
@@ -120,22 +122,27 @@ static ek_status add_dir(struct ex *ex, const struct ek_node *node,
 	return ek_vec_push(&ex->dirs, dir, EX_DIRS_MAX, err);
 }
 
-static ek_status make_dir(struct ex *ex, int fd, uint32_t parent,
+static ek_status make_dir(struct ex *ex, const struct ex_dirfd *parent,
 			  const char *name, const struct ek_node *node,
 			  struct ek_err *err)
 {
+	bool made = true;
+
 	if (ek_idmap_find(&ex->seen_dirs, node->nid, NULL))
 		return ek_fail(err, EK_CORRUPT,
 			       "a directory that has another name already");
 	if (!ex->options->dry_run)
-		EK_TRY(ek_place_mkdir(fd, name, ex->options->overwrite, err));
-	return add_dir(ex, node, parent, name, err);
+		EK_TRY(ek_place_mkdir(parent->fd, name, ex->options->overwrite,
+				      &made, err));
+	return add_dir(ex, node, parent->dir, name, made && parent->no_acls,
+		       err);
 }
 
-static ek_status make_special(struct ex *ex, int fd, uint32_t dir,
+static ek_status make_special(struct ex *ex, const struct ex_dirfd *dirfd,
 			      const char *name, const struct ek_node *node,
 			      struct ek_err *err)
 {
+	const struct ek_attr_born born = {.no_acls = dirfd->no_acls};
 	EK_AUTO_FREE char *target = NULL;
 	bool device = S_ISCHR(node->mode) || S_ISBLK(node->mode);
 	unsigned skipped;
@@ -145,17 +152,17 @@ static ek_status make_special(struct ex *ex, int fd, uint32_t dir,
 	if (S_ISLNK(node->mode))
 		EK_TRY(ek_image_readlink(ex->image, node, &target, err));
 	if (device && !ex->policy.root && !ex->options->dry_run) {
-		ex_note(ex, dir, name, "device not made: not root");
+		ex_note(ex, dirfd->dir, name, "device not made: not root");
 		return EK_OK;
 	}
 	if (!ex->options->dry_run) {
-		EK_TRY(ek_place_special(fd, name, ex->options->overwrite, node,
-					target, &made, err));
-		status = ek_attr_apply(ex->image, &ex->policy, node, made, true,
-				       &skipped, err);
+		EK_TRY(ek_place_special(dirfd->fd, name, ex->options->overwrite,
+					node, target, &made, err));
+		status = ek_attr_apply(ex->image, &ex->policy, &born, node,
+				       made, true, &skipped, err);
 		close(made);
 		EK_TRY(status);
-		ex_note_skipped(ex, dir, name, skipped);
+		ex_note_skipped(ex, dirfd->dir, name, skipped);
 	}
 	if (S_ISLNK(node->mode))
 		ex->result->symlinks++;
@@ -190,23 +197,23 @@ static ek_status linked(struct ex *ex, uint32_t dir, const char *name,
 	return ek_vec_push(&ex->firsts, first, EX_DIRS_MAX, err);
 }
 
-static ek_status one_node(struct ex *ex, struct ex_dirfd *dirfd, uint32_t dir,
+static ek_status one_node(struct ex *ex, struct ex_dirfd *dirfd,
 			  const char *name, const struct ek_node *node,
 			  struct ek_err *err)
 {
 	bool later;
 
 	if (S_ISDIR(node->mode))
-		return make_dir(ex, dirfd->fd, dir, name, node, err);
-	EK_TRY(linked(ex, dir, name, node, &later, err));
+		return make_dir(ex, dirfd, name, node, err);
+	EK_TRY(linked(ex, dirfd->dir, name, node, &later, err));
 	if (later)
 		return EK_OK;
 	if (S_ISREG(node->mode))
-		return ex_files_add(ex, dirfd, dir, name, node, err);
-	return make_special(ex, dirfd->fd, dir, name, node, err);
+		return ex_files_add(ex, dirfd, name, node, err);
+	return make_special(ex, dirfd, name, node, err);
 }
 
-static ek_status one_entry(struct ex *ex, struct ex_dirfd *dirfd, uint32_t dir,
+static ek_status one_entry(struct ex *ex, struct ex_dirfd *dirfd,
 			   const char *name, uint64_t nid, struct ek_err *err)
 {
 	struct ek_node node;
@@ -214,7 +221,7 @@ static ek_status one_entry(struct ex *ex, struct ex_dirfd *dirfd, uint32_t dir,
 	if (ex->options->cancel && *ex->options->cancel)
 		return ek_fail(err, EK_CANCELLED, "stopped");
 	EK_TRY(ek_image_node(ex->image, nid, &node, err));
-	return one_node(ex, dirfd, dir, name, &node, err);
+	return one_node(ex, dirfd, name, &node, err);
 }
 
 static ek_status open_for_walk(struct ex *ex, uint32_t dir,
@@ -225,17 +232,19 @@ static ek_status open_for_walk(struct ex *ex, uint32_t dir,
 	*dirfd = malloc(sizeof(**dirfd));
 	if (!*dirfd)
 		return ek_fail(err, EK_NOMEM, "a directory");
-	**dirfd = (struct ex_dirfd){.fd = -1, .users = 1};
+	**dirfd = (struct ex_dirfd){.fd = -1, .dir = dir, .users = 1};
 	if (ex->options->dry_run)
 		return EK_OK;
 	status = ex_open_dir(ex, dir, &(*dirfd)->fd, err);
-	if (status == EK_OK)
-		(*dirfd)->no_acls = ek_attr_no_acls((*dirfd)->fd);
 	if (status != EK_OK) {
-		ex_dirfd_put(*dirfd);
+		ex_dirfd_put(ex, *dirfd);
 		*dirfd = NULL;
+		return status;
 	}
-	return status;
+	ex->open_dirs++;
+	(*dirfd)->no_acls = ex->dirs.at[dir].no_acls ||
+			    ek_attr_no_acls((*dirfd)->fd);
+	return EK_OK;
 }
 
 static ek_status walk_dir(struct ex *ex, uint32_t dir, struct ek_listing *l,
@@ -247,6 +256,7 @@ static ek_status walk_dir(struct ex *ex, uint32_t dir, struct ek_listing *l,
 	ek_status status;
 	size_t i;
 
+	EK_TRY(ex_files_close_dirs(ex, err));
 	status = ek_image_node(ex->image, ex->dirs.at[dir].nid, &node, &why);
 	if (status == EK_OK)
 		status = open_for_walk(ex, dir, &dirfd, &why);
@@ -261,13 +271,11 @@ static ek_status walk_dir(struct ex *ex, uint32_t dir, struct ek_listing *l,
 	for (i = 0; i < l->entries.n && status == EK_OK; i++) {
 		const char *name = ek_listing_name(l, i);
 
-		if (one_entry(ex, dirfd, dir, name, l->entries.at[i].nid,
-			      &why) != EK_OK)
+		if (one_entry(ex, dirfd, name, l->entries.at[i].nid, &why) !=
+		    EK_OK)
 			status = ex_problem(ex, dir, name, &why, err);
 	}
-	if (status == EK_OK)
-		status = ex_files_flush(ex, err);
-	ex_dirfd_put(dirfd);
+	ex_dirfd_put(ex, dirfd);
 	ex->result->directories++;
 	return status;
 }
@@ -311,6 +319,7 @@ static ek_status make_links(struct ex *ex, struct ek_err *err)
 
 static ek_status finish_dir(struct ex *ex, uint32_t dir, struct ek_err *err)
 {
+	struct ek_attr_born born = {.no_acls = ex->dirs.at[dir].no_acls};
 	struct ek_node node;
 	unsigned skipped;
 	ek_status status;
@@ -318,7 +327,8 @@ static ek_status finish_dir(struct ex *ex, uint32_t dir, struct ek_err *err)
 
 	EK_TRY(ek_image_node(ex->image, ex->dirs.at[dir].nid, &node, err));
 	EK_TRY(ex_open_dir(ex, dir, &fd, err));
-	status = ek_attr_apply(ex->image, &ex->policy, &node, fd, false,
+	ek_attr_learn(&ex->policy, fd, 0700, &born);
+	status = ek_attr_apply(ex->image, &ex->policy, &born, &node, fd, false,
 			       &skipped, err);
 	close(fd);
 	EK_TRY(status);
@@ -352,10 +362,10 @@ static ek_status lone_node(struct ex *ex, const char *name,
 
 	EK_TRY(ek_vec_push(&ex->dirs, root, EX_DIRS_MAX, err));
 	EK_TRY(open_for_walk(ex, 0, &dirfd, err));
-	status = one_node(ex, dirfd, 0, name, node, &why);
+	status = one_node(ex, dirfd, name, node, &why);
 	if (status != EK_OK)
 		status = ex_problem(ex, 0, name, &why, err);
-	ex_dirfd_put(dirfd);
+	ex_dirfd_put(ex, dirfd);
 	return status == EK_OK ? ex_files_drain(ex, err) : status;
 }
 
@@ -364,12 +374,13 @@ static ek_status whole_tree(struct ex *ex, const char *name,
 {
 	struct ek_listing l = {.budget = &ex->names_left};
 	ek_status status = EK_OK;
+	bool made;
 	size_t i;
 
 	if (name && !ex->options->dry_run)
 		EK_TRY(ek_place_mkdir(ex->root, name, ex->options->overwrite,
-				      err));
-	EK_TRY(add_dir(ex, node, EX_NO_PARENT, name ? name : "", err));
+				      &made, err));
+	EK_TRY(add_dir(ex, node, EX_NO_PARENT, name ? name : "", false, err));
 	for (i = 0; i < ex->dirs.n && status == EK_OK; i++)
 		status = walk_dir(ex, (uint32_t)i, &l, err);
 	ek_listing_free(&l);

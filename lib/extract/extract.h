@@ -25,15 +25,20 @@
 
 #define EX_NAME_MAX    255
 #define EX_DIRS_MAX    ((size_t)UINT32_MAX - 1)
-#define EX_BATCH_FILES 16
+#define EX_BATCH_FILES 64
+#define EX_BATCH_NAMES (8 * (EX_NAME_MAX + 1))
 #define EX_BATCH_BYTES ((uint64_t)1 << 20)
 #define EX_NO_PARENT   UINT32_MAX
+
+/* Directories held open for files that wait: processes may have 1024 open. */
+#define EX_OPEN_DIRS_MAX 256u
 
 struct ex_dir {
 	uint64_t nid;
 	uint32_t parent;  /* index in dirs; EX_NO_PARENT: the root */
 	const char *name; /* in the arena; "" for a root without name */
 	bool failed;	  /* was not made */
+	bool no_acls;	  /* is known to have none, and gives none on */
 };
 
 /* The first name of an inode with several. */
@@ -48,28 +53,34 @@ struct ex_link {
 	const char *name;
 };
 
-/* An open directory that several batches use; counted by the walker alone. */
+/* An open directory that several files use; counted by the walker alone. */
 struct ex_dirfd {
 	int fd;
+	uint32_t dir; /* index in dirs */
 	unsigned users;
 	bool no_acls; /* new files get none from it */
 };
 
 struct ex_file {
 	struct ek_node node;
-	char name[EX_NAME_MAX + 1];
+	struct ex_dirfd *dirfd;
+	const char *name;   /* in the batch */
 	struct ek_err *err; /* NULL: restored */
 	unsigned skipped;   /* EK_ATTR_SKIPPED_* */
 };
 
+/*
+ * Files that one worker restores one after another. Small directories share a
+ * batch; a large one takes several, which may wait for each other's names.
+ */
 struct ex_batch {
 	struct ek_job job; /* first */
 	struct ex *ex;
-	struct ex_dirfd *dirfd;
-	uint32_t dir;
 	unsigned n;
 	uint64_t bytes;
+	size_t names_len;
 	struct ex_file files[EX_BATCH_FILES];
+	char names[EX_BATCH_NAMES];
 };
 
 struct ex {
@@ -89,6 +100,7 @@ struct ex {
 	struct ek_data_buf *bufs; /* one a worker */
 	unsigned workers;
 	struct ex_batch *batch; /* being filled, or NULL */
+	unsigned open_dirs;
 	atomic_uint_least64_t written;
 	atomic_int stop; /* jobs end soon */
 	atomic_int over; /* max_bytes was crossed */
@@ -120,14 +132,13 @@ ek_status ex_open_dir(const struct ex *ex, uint32_t dir, int *fd,
 
 /* files.c: regular files, in batches. */
 ek_status ex_files_start(struct ex *ex, struct ek_err *err);
-ek_status ex_files_add(struct ex *ex, struct ex_dirfd *dirfd, uint32_t dir,
-		       const char *name, const struct ek_node *node,
-		       struct ek_err *err);
-/* Send the batch that is being filled. */
-ek_status ex_files_flush(struct ex *ex, struct ek_err *err);
-/* Wait for all that was sent. */
+ek_status ex_files_add(struct ex *ex, struct ex_dirfd *dirfd, const char *name,
+		       const struct ek_node *node, struct ek_err *err);
+/* Wait until few enough directories are open for one more. */
+ek_status ex_files_close_dirs(struct ex *ex, struct ek_err *err);
+/* Wait for all. */
 ek_status ex_files_drain(struct ex *ex, struct ek_err *err);
 void ex_files_end(struct ex *ex);
-void ex_dirfd_put(struct ex_dirfd *dirfd);
+void ex_dirfd_put(struct ex *ex, struct ex_dirfd *dirfd);
 
 #endif

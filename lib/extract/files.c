@@ -11,16 +11,13 @@
 /* Zeros are left out in pieces of this: a block of common file systems. */
 #define ZERO_UNIT 4096u
 
-/* Writes up to this are gathered: extents are often a few KiB each. */
-#define GATHER ((size_t)32 << 10)
+/* Whether a file above this may have its size is better known early. */
+#define EARLY_SIZE ((uint64_t)256 << 10)
 
 struct writing {
 	struct ex *ex;
 	int fd;
 	uint64_t end; /* of all that was written */
-	uint64_t at;  /* where the gathered bytes go */
-	size_t n;
-	uint8_t gathered[GATHER];
 };
 
 static ek_status stopped(const struct ex *ex, struct ek_err *err)
@@ -64,31 +61,6 @@ static size_t run_of(const uint8_t *p, size_t n, bool zero)
 	return at;
 }
 
-static ek_status flush(struct writing *w, struct ek_err *err)
-{
-	size_t n = w->n;
-
-	w->n = 0;
-	return write_all(w->fd, w->at, w->gathered, n, err);
-}
-
-static ek_status put(struct writing *w, uint64_t offset, const uint8_t *p,
-		     size_t n, struct ek_err *err)
-{
-	if (n == 0)
-		return EK_OK;
-	w->end = offset + n;
-	if (w->n && (offset != w->at + w->n || n > GATHER - w->n))
-		EK_TRY(flush(w, err));
-	if (n >= GATHER)
-		return write_all(w->fd, offset, p, n, err);
-	if (w->n == 0)
-		w->at = offset;
-	memcpy(w->gathered + w->n, p, n);
-	w->n += n;
-	return EK_OK;
-}
-
 /*
  * The size of the file is set apart, so what is not written is a hole. Data
  * that is zero is not written either: a codec stores holes as zeros.
@@ -117,8 +89,11 @@ static ek_status write_piece(void *arg, uint64_t offset, const uint8_t *bytes,
 
 		at += run;
 		run = run_of(bytes + at, (size_t)n - at, false);
-		EK_TRY(put(w, offset + at, bytes + at, run, err));
+		if (run == 0)
+			break;
+		EK_TRY(write_all(w->fd, offset + at, bytes + at, run, err));
 		at += run;
+		w->end = offset + at;
 	}
 	return EK_OK;
 }
@@ -132,43 +107,45 @@ static ek_status set_size(int fd, uint64_t size, struct ek_err *err)
 	return EK_OK;
 }
 
-static ek_status fill_file(struct ex_batch *batch, struct ex_file *file, int fd,
+static ek_status fill_file(struct ex *ex, struct ex_file *file,
+			   const struct ek_attr_born *born, int fd,
 			   unsigned worker, struct ek_err *err)
 {
-	struct ex *ex = batch->ex;
-	struct ek_attr_policy policy = ex->policy;
 	uint64_t size = file->node.size;
-	struct writing w;
+	struct writing w = {.ex = ex, .fd = fd};
 
-	w.ex = ex;
-	w.fd = fd;
-	w.end = w.n = 0;
-	/* Whether a large file may have its size is better known early. */
-	if (fd >= 0 && size > GATHER)
+	if (fd >= 0 && size > EARLY_SIZE)
 		EK_TRY(set_size(fd, size, err));
 	EK_TRY(ek_data_walk(ex->image, &file->node, &ex->bufs[worker],
 			    write_piece, &w, err));
 	if (fd < 0)
 		return EK_OK;
-	policy.no_acls = batch->dirfd->no_acls;
-	EK_TRY(flush(&w, err));
-	if (size <= GATHER && w.end < size)
+	if (size <= EARLY_SIZE && w.end < size)
 		EK_TRY(set_size(fd, size, err));
-	return ek_attr_apply(ex->image, &policy, &file->node, fd, false,
-			     &file->skipped, err);
+	return ek_attr_apply(ex->image, &ex->policy, born, &file->node, fd,
+			     false, &file->skipped, err);
 }
 
-static ek_status one_file(struct ex_batch *batch, struct ex_file *file,
-			  unsigned worker, struct ek_err *err)
+static ek_status one_file(struct ex *ex, struct ex_file *file,
+			  struct ek_attr_born *born, unsigned worker,
+			  struct ek_err *err)
 {
-	struct ex *ex = batch->ex;
+	const struct ex_dirfd *dirfd = file->dirfd;
+	struct ek_attr_born has;
+	uint32_t mode = ek_attr_first_mode(&ex->policy, born, &file->node);
 	ek_status status;
 	int fd = -1;
 
 	if (!ex->options->dry_run)
-		EK_TRY(ek_place_create(batch->dirfd->fd, file->name,
+		EK_TRY(ek_place_create(dirfd->fd, file->name, mode,
 				       ex->options->overwrite, &fd, err));
-	status = fill_file(batch, file, fd, worker, err);
+	has = *born;
+	if (fd >= 0 && !born->owned) {
+		ek_attr_learn(&ex->policy, fd, mode, born);
+		has = *born;
+		has.moded = false; /* this one was made without knowing */
+	}
+	status = fill_file(ex, file, &has, fd, worker, err);
 	if (fd < 0)
 		return status;
 	/* Network file systems tell of failed writes here. */
@@ -176,7 +153,7 @@ static ek_status one_file(struct ex_batch *batch, struct ex_file *file,
 		status = ek_fail_sys(err, errno, "cannot write");
 	/* Half a file must not be taken for a whole one. */
 	if (status != EK_OK)
-		unlinkat(batch->dirfd->fd, file->name, 0);
+		unlinkat(dirfd->fd, file->name, 0);
 	return status;
 }
 
@@ -190,6 +167,8 @@ static ek_status run_batch(struct ek_job *job, unsigned worker,
 			   struct ek_err *job_err)
 {
 	struct ex_batch *batch = (struct ex_batch *)job;
+	const struct ex_dirfd *dirfd = NULL;
+	struct ek_attr_born born;
 	unsigned i;
 
 	for (i = 0; i < batch->n; i++) {
@@ -198,7 +177,11 @@ static ek_status run_batch(struct ek_job *job, unsigned worker,
 		ek_status status;
 
 		EK_TRY(stopped(batch->ex, job_err));
-		status = one_file(batch, file, worker, &err);
+		if (file->dirfd != dirfd) {
+			dirfd = file->dirfd;
+			born = (struct ek_attr_born){.no_acls = dirfd->no_acls};
+		}
+		status = one_file(batch->ex, file, &born, worker, &err);
 		if (status == EK_OK)
 			continue;
 		file->err = malloc(sizeof(err));
@@ -213,12 +196,14 @@ static ek_status run_batch(struct ek_job *job, unsigned worker,
 	return EK_OK;
 }
 
-void ex_dirfd_put(struct ex_dirfd *dirfd)
+void ex_dirfd_put(struct ex *ex, struct ex_dirfd *dirfd)
 {
 	if (!dirfd || --dirfd->users)
 		return;
-	if (dirfd->fd >= 0)
+	if (dirfd->fd >= 0) {
 		close(dirfd->fd);
+		ex->open_dirs--;
+	}
 	free(dirfd);
 }
 
@@ -226,9 +211,10 @@ static void free_batch(struct ex_batch *batch)
 {
 	unsigned i;
 
-	for (i = 0; i < batch->n; i++)
+	for (i = 0; i < batch->n; i++) {
 		free(batch->files[i].err);
-	ex_dirfd_put(batch->dirfd);
+		ex_dirfd_put(batch->ex, batch->files[i].dirfd);
+	}
 	free(batch);
 }
 
@@ -247,14 +233,15 @@ static ek_status settle(struct ex *ex, struct ex_batch *batch,
 	}
 	for (i = 0; i < batch->n && status == EK_OK; i++) {
 		struct ex_file *file = &batch->files[i];
+		uint32_t dir = file->dirfd->dir;
 
 		if (file->err) {
-			status = ex_problem(ex, batch->dir, file->name,
-					    file->err, err);
+			status = ex_problem(ex, dir, file->name, file->err,
+					    err);
 			continue;
 		}
 		ex->result->files++;
-		ex_note_skipped(ex, batch->dir, file->name, file->skipped);
+		ex_note_skipped(ex, dir, file->name, file->skipped);
 	}
 	free_batch(batch);
 	return status;
@@ -267,7 +254,8 @@ static ek_status take_one(struct ex *ex, struct ek_err *err)
 	return job ? settle(ex, (struct ex_batch *)job, err) : EK_OK;
 }
 
-ek_status ex_files_flush(struct ex *ex, struct ek_err *err)
+/* Send the batch that is being filled. */
+static ek_status flush(struct ex *ex, struct ek_err *err)
 {
 	struct ex_batch *batch = ex->batch;
 
@@ -280,31 +268,54 @@ ek_status ex_files_flush(struct ex *ex, struct ek_err *err)
 	return EK_OK;
 }
 
-ek_status ex_files_add(struct ex *ex, struct ex_dirfd *dirfd, uint32_t dir,
-		       const char *name, const struct ek_node *node,
-		       struct ek_err *err)
+static ek_status new_batch(struct ex *ex, struct ek_err *err)
 {
-	struct ex_batch *batch = ex->batch;
-	struct ex_file *file;
+	struct ex_batch *batch = malloc(sizeof(*batch));
 
-	if (!batch) {
-		batch = calloc(1, sizeof(*batch));
-		if (!batch)
-			return ek_fail(err, EK_NOMEM, "a batch of files");
-		batch->job.run = run_batch;
-		batch->ex = ex;
-		batch->dirfd = dirfd;
-		batch->dir = dir;
-		dirfd->users++;
-		ex->batch = batch;
-	}
-	file = &batch->files[batch->n++];
-	file->node = *node;
-	memcpy(file->name, name, strlen(name) + 1);
+	if (!batch)
+		return ek_fail(err, EK_NOMEM, "a batch of files");
+	batch->job.run = run_batch;
+	batch->ex = ex;
+	batch->n = 0;
+	batch->bytes = batch->names_len = 0;
+	ex->batch = batch;
+	return EK_OK;
+}
+
+ek_status ex_files_add(struct ex *ex, struct ex_dirfd *dirfd, const char *name,
+		       const struct ek_node *node, struct ek_err *err)
+{
+	size_t n = strlen(name) + 1;
+	struct ex_batch *batch;
+	char *kept;
+
+	if (!ex->batch)
+		EK_TRY(new_batch(ex, err));
+	batch = ex->batch;
+	kept = batch->names + batch->names_len;
+	memcpy(kept, name, n);
+	batch->names_len += n;
+	dirfd->users++;
+	batch->files[batch->n++] = (struct ex_file){
+		.node = *node, .dirfd = dirfd, .name = kept};
 	if (!ek_add(batch->bytes, node->size, &batch->bytes))
 		batch->bytes = UINT64_MAX;
-	if (batch->n == EX_BATCH_FILES || batch->bytes >= EX_BATCH_BYTES)
-		return ex_files_flush(ex, err);
+	if (batch->n == EX_BATCH_FILES || batch->bytes >= EX_BATCH_BYTES ||
+	    sizeof(batch->names) - batch->names_len <= EX_NAME_MAX)
+		return flush(ex, err);
+	return EK_OK;
+}
+
+ek_status ex_files_close_dirs(struct ex *ex, struct ek_err *err)
+{
+	struct ek_job *job;
+
+	if (ex->open_dirs < EX_OPEN_DIRS_MAX)
+		return EK_OK;
+	EK_TRY(flush(ex, err));
+	while (ex->open_dirs >= EX_OPEN_DIRS_MAX &&
+	       (job = ek_pool_take(ex->pool)))
+		EK_TRY(settle(ex, (struct ex_batch *)job, err));
 	return EK_OK;
 }
 
@@ -312,7 +323,7 @@ ek_status ex_files_drain(struct ex *ex, struct ek_err *err)
 {
 	struct ek_job *job;
 
-	EK_TRY(ex_files_flush(ex, err));
+	EK_TRY(flush(ex, err));
 	while ((job = ek_pool_take(ex->pool)))
 		EK_TRY(settle(ex, (struct ex_batch *)job, err));
 	return EK_OK;

@@ -67,33 +67,36 @@ static ek_status make_room(int dir, const char *name, bool overwrite,
 	return ek_fail_sys(err, errno, "cannot replace");
 }
 
-ek_status ek_place_mkdir(int dir, const char *name, bool overwrite,
+ek_status ek_place_mkdir(int dir, const char *name, bool overwrite, bool *made,
 			 struct ek_err *err)
 {
 	struct stat st;
 
+	*made = true;
 	if (mkdirat(dir, name, 0700) == 0)
 		return EK_OK;
 	if (errno != EEXIST)
 		return ek_fail_sys(err, errno, "cannot make the directory");
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    S_ISDIR(st.st_mode))
+	    S_ISDIR(st.st_mode)) {
+		*made = false;
 		return EK_OK;
+	}
 	EK_TRY(make_room(dir, name, overwrite, err));
 	if (mkdirat(dir, name, 0700) != 0)
 		return ek_fail_sys(err, errno, "cannot make the directory");
 	return EK_OK;
 }
 
-ek_status ek_place_create(int dir, const char *name, bool overwrite, int *fd,
-			  struct ek_err *err)
+ek_status ek_place_create(int dir, const char *name, uint32_t mode,
+			  bool overwrite, int *fd, struct ek_err *err)
 {
 	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 
-	*fd = openat(dir, name, flags, 0600);
+	*fd = openat(dir, name, flags, (mode_t)mode);
 	if (*fd < 0 && errno == EEXIST) {
 		EK_TRY(make_room(dir, name, overwrite, err));
-		*fd = openat(dir, name, flags, 0600);
+		*fd = openat(dir, name, flags, (mode_t)mode);
 	}
 	if (*fd < 0)
 		return ek_fail_sys(err, errno, "cannot make the file");

@@ -17,15 +17,16 @@ ek_status ek_place_open_dir(int root, const char *path, int *fd,
 			    struct ek_err *err);
 
 /*
- * Make directory @name in @dir, or accept the one that is there. With
- * @overwrite another kind of file is replaced; else it is EK_EXISTS.
+ * Make directory @name in @dir, or accept the one that is there (*@made is
+ * false). With @overwrite another kind of file is replaced; else it is
+ * EK_EXISTS.
  */
-ek_status ek_place_mkdir(int dir, const char *name, bool overwrite,
+ek_status ek_place_mkdir(int dir, const char *name, bool overwrite, bool *made,
 			 struct ek_err *err);
 
-/* Make the new regular file @name, open for writing, mode 0600. */
-ek_status ek_place_create(int dir, const char *name, bool overwrite, int *fd,
-			  struct ek_err *err);
+/* Make the new regular file @name, open for writing. */
+ek_status ek_place_create(int dir, const char *name, uint32_t mode,
+			  bool overwrite, int *fd, struct ek_err *err);
 
 /*
  * Make the symlink, device, fifo or socket @node and open it with O_PATH.

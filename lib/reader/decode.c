@@ -122,15 +122,19 @@ static ek_status ctx_load(struct ek_image *image, struct ek_decode_ctx *ctx,
 	return ek_device_read(image, x->device, x->physical, ctx->in, n, err);
 }
 
+/* The stream of @x is at @in, or NULL: to be read. */
 static ek_status ctx_decode(struct ek_image *image, struct ek_decode_ctx *ctx,
-			    const struct ek_extent *x, uint8_t *to,
-			    struct ek_err *err)
+			    const struct ek_extent *x, const uint8_t *in,
+			    uint8_t *to, struct ek_err *err)
 {
 	uint32_t bs = image->info.block_size;
 	bool partial = x->flags & EK_EXTENT_PARTIAL;
 	size_t n = (size_t)x->physical_length, skip = 0;
 
-	EK_TRY(ctx_load(image, ctx, x, err));
+	if (!in) {
+		EK_TRY(ctx_load(image, ctx, x, err));
+		in = ctx->in;
+	}
 	if (x->algorithm == EK_ALG_LZ4 &&
 	    !ek_sb_incompat(&image->sb, EK_INCOMPAT_LZ4_0PADDING)) {
 		/* Old images: padding follows, so the stream "holds more". */
@@ -138,15 +142,14 @@ static ek_status ctx_decode(struct ek_image *image, struct ek_decode_ctx *ctx,
 	} else {
 		size_t max = (size_t)ek_min(n, bs - (x->physical & (bs - 1)));
 
-		EK_TRY(ek_skip_padding(ctx->in, n, max, &skip, err));
+		EK_TRY(ek_skip_padding(in, n, max, &skip, err));
 	}
-	return ek_decode(ctx->dec, ctx->in + skip, n - skip, to,
+	return ek_decode(ctx->dec, in + skip, n - skip, to,
 			 (size_t)x->logical_length, partial, err);
 }
 
-/* Decode all of @x to @to, which holds its logical length. */
-static ek_status decode_whole(struct ek_image *image, const struct ek_extent *x,
-			      uint8_t *to, struct ek_err *err)
+ek_status ek_decode_bytes(struct ek_image *image, const struct ek_extent *x,
+			  const uint8_t *in, uint8_t *to, struct ek_err *err)
 {
 	struct ek_decode_ctx *ctx = NULL;
 	ek_status st;
@@ -158,7 +161,7 @@ static ek_status decode_whole(struct ek_image *image, const struct ek_extent *x,
 			       (unsigned long long)x->logical_length,
 			       (unsigned long long)x->physical_length);
 	EK_TRY(ctx_take(image, x->algorithm, &ctx, err));
-	st = ctx_decode(image, ctx, x, to, err);
+	st = ctx_decode(image, ctx, x, in, to, err);
 	ctx_give(&image->decode, ctx);
 	if (st != EK_OK && err)
 		(void)ek_err_prefix(err, "pcluster at byte %llu of device %u",
@@ -282,7 +285,7 @@ ek_status ek_decode_extent(struct ek_image *image, const struct ek_extent *x,
 		return EK_OK;
 	}
 	if (n == x->logical_length)
-		return decode_whole(image, x, to, err);
+		return ek_decode_bytes(image, x, NULL, to, err);
 	if (x->logical_length > EK_EXTENT_MAX)
 		return ek_fail(err, EK_LIMIT, "compressed extent of %llu bytes",
 			       (unsigned long long)x->logical_length);
@@ -291,7 +294,7 @@ ek_status ek_decode_extent(struct ek_image *image, const struct ek_extent *x,
 		return ek_fail(err, EK_NOMEM,
 			       "no memory for an extent of %llu bytes",
 			       (unsigned long long)x->logical_length);
-	st = decode_whole(image, x, data, err);
+	st = ek_decode_bytes(image, x, NULL, data, err);
 	if (st != EK_OK) {
 		free(data);
 		return st;

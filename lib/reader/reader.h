@@ -122,7 +122,7 @@ struct ek_image {
 ek_status ek_meta_init(struct ek_meta_cache *cache, struct ek_err *err);
 void ek_meta_destroy(struct ek_meta_cache *cache);
 
-/* Forget the pages, as when @cache was new; no thread may be reading. */
+/* Forget the pages, as when @cache was new. Any thread. */
 void ek_meta_forget(struct ek_meta_cache *cache);
 
 /*
@@ -136,6 +136,13 @@ ek_status ek_meta_read(struct ek_image *image, bool box, uint64_t pos, void *to,
 
 ek_status ek_decode_init(struct ek_decode_pool *pool, struct ek_err *err);
 void ek_decode_destroy(struct ek_decode_pool *pool);
+
+/*
+ * Decode all of @x to @to, which holds its logical length. @in: its stream,
+ * physical_length bytes; NULL: it is read.
+ */
+ek_status ek_decode_bytes(struct ek_image *image, const struct ek_extent *x,
+			  const uint8_t *in, uint8_t *to, struct ek_err *err);
 
 /* Bytes [@skip, @skip + @n) of the compressed extent @x. */
 ek_status ek_decode_extent(struct ek_image *image, const struct ek_extent *x,

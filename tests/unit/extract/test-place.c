@@ -60,13 +60,13 @@ static void test_create(void **state)
 	struct dir *d = *state;
 	int fd;
 
-	assert_int_equal(ek_place_create(d->fd, "f", false, &fd, NULL), EK_OK);
+	assert_int_equal(ek_place_create(d->fd, "f", 0600, false, &fd, NULL), EK_OK);
 	close(fd);
 	put(d, "g");
-	assert_int_equal(ek_place_create(d->fd, "g", false, &fd, NULL),
+	assert_int_equal(ek_place_create(d->fd, "g", 0600, false, &fd, NULL),
 			 EK_EXISTS);
 	assert_int_equal(size_of(d, "g"), 4);
-	assert_int_equal(ek_place_create(d->fd, "g", true, &fd, NULL), EK_OK);
+	assert_int_equal(ek_place_create(d->fd, "g", 0600, true, &fd, NULL), EK_OK);
 	assert_int_equal(size_of(d, "g"), 0);
 	close(fd);
 }
@@ -79,9 +79,9 @@ static void test_create_over_a_link(void **state)
 
 	put(d, "victim");
 	assert_int_equal(symlinkat("victim", d->fd, "l"), 0);
-	assert_int_equal(ek_place_create(d->fd, "l", false, &fd, NULL),
+	assert_int_equal(ek_place_create(d->fd, "l", 0600, false, &fd, NULL),
 			 EK_EXISTS);
-	assert_int_equal(ek_place_create(d->fd, "l", true, &fd, NULL), EK_OK);
+	assert_int_equal(ek_place_create(d->fd, "l", 0600, true, &fd, NULL), EK_OK);
 	assert_int_equal(write(fd, "x", 1), 1);
 	close(fd);
 	assert_int_equal(size_of(d, "victim"), 4);
@@ -95,7 +95,7 @@ static void test_create_over_a_directory(void **state)
 	int fd;
 
 	assert_int_equal(mkdirat(d->fd, "sub", 0700), 0);
-	assert_int_equal(ek_place_create(d->fd, "sub", true, &fd, NULL),
+	assert_int_equal(ek_place_create(d->fd, "sub", 0600, true, &fd, NULL),
 			 EK_EXISTS);
 	assert_int_equal(faccessat(d->fd, "sub", F_OK, 0), 0);
 }
@@ -104,14 +104,22 @@ static void test_mkdir(void **state)
 {
 	struct dir *d = *state;
 	struct stat st;
+	bool made = false;
 
-	assert_int_equal(ek_place_mkdir(d->fd, "sub", false, NULL), EK_OK);
-	assert_int_equal(ek_place_mkdir(d->fd, "sub", false, NULL), EK_OK);
+	assert_int_equal(ek_place_mkdir(d->fd, "sub", false, &made, NULL),
+			 EK_OK);
+	assert_true(made);
+	assert_int_equal(ek_place_mkdir(d->fd, "sub", false, &made, NULL),
+			 EK_OK);
+	assert_false(made);
 	put(d, "f");
-	assert_int_equal(ek_place_mkdir(d->fd, "f", false, NULL), EK_EXISTS);
+	assert_int_equal(ek_place_mkdir(d->fd, "f", false, &made, NULL),
+			 EK_EXISTS);
 	assert_int_equal(symlinkat("sub", d->fd, "l"), 0);
-	assert_int_equal(ek_place_mkdir(d->fd, "l", false, NULL), EK_EXISTS);
-	assert_int_equal(ek_place_mkdir(d->fd, "l", true, NULL), EK_OK);
+	assert_int_equal(ek_place_mkdir(d->fd, "l", false, &made, NULL),
+			 EK_EXISTS);
+	assert_int_equal(ek_place_mkdir(d->fd, "l", true, &made, NULL), EK_OK);
+	assert_true(made);
 	assert_int_equal(fstatat(d->fd, "l", &st, AT_SYMLINK_NOFOLLOW), 0);
 	assert_true(S_ISDIR(st.st_mode));
 }
