@@ -18,6 +18,9 @@ static void cleanup(struct ek_build *b)
 		free(b->jobs[i].sums);
 	}
 	free(b->jobs);
+	for (unsigned i = 0; b->nears && i < b->workers; i++)
+		ek_near_close(&b->nears[i]);
+	free(b->nears);
 	ek_codecs_close(b);
 	for (unsigned i = 0; b->shas && i < b->workers; i++)
 		ek_sha_free(b->shas[i]);
@@ -73,6 +76,9 @@ static ek_status make_jobs(struct ek_build *b, struct ek_err *err)
 		b->n_jobs = b->workers + 1;
 	b->jobs = calloc(b->n_jobs, sizeof(*b->jobs));
 	if (!b->jobs)
+		return ek_fail(err, EK_NOMEM, "no memory for jobs");
+	b->nears = calloc(b->workers, sizeof(*b->nears));
+	if (!b->nears)
 		return ek_fail(err, EK_NOMEM, "no memory for jobs");
 	set_sizes(b);
 	for (unsigned i = 0; i < b->n_jobs; i++) {

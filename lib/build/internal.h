@@ -186,8 +186,9 @@ struct ek_build {
 	struct ek_pool *pool;
 	struct ek_build_job *jobs;
 	unsigned n_jobs;
-	uint32_t segment; /* bytes */
-	uint32_t batched; /* largest file that is not cut into them */
+	struct ek_near *nears; /* one a worker */
+	uint32_t segment;      /* bytes */
+	uint32_t batched;      /* largest file that is not cut into them */
 	size_t in_cap, out_cap, cap_pieces; /* of each job */
 	uint64_t next_blk;		    /* where the next data block goes */
 	uint32_t placed; /* inodes of the tree that have a place */

@@ -13,12 +13,14 @@
 
 static ek_status read_file(struct ek_build *b,
 			   const struct ek_tree_inode *inode, uint64_t offset,
-			   void *to, size_t n, struct ek_err *err)
+			   void *to, size_t n, unsigned worker,
+			   struct ek_err *err)
 {
 	struct ek_file *file;
 	ek_status status;
 
-	EK_TRY(b->src->ops->open(b->src, inode, &file, err));
+	EK_TRY(ek_tree_source_open(b->src, inode, &b->nears[worker], &file,
+				   err));
 	status = b->src->ops->read(file, offset, to, n, err);
 	if (status != EK_OK) {
 		struct ek_err ignored;
@@ -80,7 +82,7 @@ static ek_status plain_file(struct ek_build *b, struct ek_build_job *job,
 		tail = 0;
 	if (tail == size)
 		at = keep_tail(job, f, size);
-	EK_TRY(read_file(b, f->inode, 0, at, size, err));
+	EK_TRY(read_file(b, f->inode, 0, at, size, worker, err));
 	EK_TRY(digest(b, f, at, size, err));
 	if (tail == size)
 		return EK_OK;
@@ -199,7 +201,7 @@ static ek_status coded_file(struct ek_build *b, struct ek_build_job *job,
 	uint8_t *at = job->in + job->in_used;
 	struct ek_compress c;
 
-	EK_TRY(read_file(b, f->inode, 0, at, size, err));
+	EK_TRY(read_file(b, f->inode, 0, at, size, worker, err));
 	EK_TRY(digest(b, f, at, size, err));
 	job->in_used += size;
 	/* Streams may follow each other, but not where files are aligned. */
@@ -259,7 +261,8 @@ static ek_status plain_segment(struct ek_build *b, struct ek_build_job *job,
 			       struct ek_job_file *f, unsigned worker,
 			       struct ek_err *err)
 {
-	EK_TRY(read_file(b, f->inode, job->offset, job->out, job->len, err));
+	EK_TRY(read_file(b, f->inode, job->offset, job->out, job->len, worker,
+			 err));
 	job->out_used = job->len;
 	pad_block(job, b->bs);
 	f->blocks = (uint32_t)(job->out_used / b->bs);
@@ -307,7 +310,8 @@ static ek_status coded_segment(struct ek_build *b, struct ek_build_job *job,
 	ek_status status;
 
 	begin(job, f, worker, &c);
-	EK_TRY(b->src->ops->open(b->src, f->inode, &file, err));
+	EK_TRY(ek_tree_source_open(b->src, f->inode, &b->nears[worker], &file,
+				   err));
 	status = encode_window(job, file, &c, err);
 	job->codec_in += c.bytes_in;
 	if (status != EK_OK) {

@@ -49,24 +49,52 @@ static ek_status changed(const struct ek_file *file, const char *words,
 		       path ? path : "", words);
 }
 
-static ek_status dir_open(struct ek_tree_source *src,
-			  const struct ek_tree_inode *inode,
-			  struct ek_file **file, struct ek_err *err)
+/* Not to wait for a writer if a file has become a FIFO. */
+#define FILE_FLAGS (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
+
+/* The descriptor of @node from the root, or -1 with errno. */
+static int open_path(const struct directory *dir,
+		     const struct ek_tree_node *node, int flags)
+{
+	char *path EK_AUTO_FREE = ek_tree_path(node);
+
+	if (!path) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return ek_root_at(&dir->root, path + 1, flags);
+}
+
+/* The same for a file, from the directory that @near keeps. */
+static int open_name(const struct directory *dir,
+		     const struct ek_tree_node *node, struct ek_near *near)
+{
+	if (near->dir != node->parent) {
+		ek_near_close(near);
+		near->fd = open_path(dir, node->parent,
+				     O_PATH | O_DIRECTORY | O_NOFOLLOW);
+		if (near->fd < 0)
+			return -1;
+		near->dir = node->parent;
+	}
+	return openat(near->fd, node->name, FILE_FLAGS | O_CLOEXEC);
+}
+
+static ek_status dir_open_near(struct ek_tree_source *src,
+			       const struct ek_tree_inode *inode,
+			       struct ek_near *near, struct ek_file **file,
+			       struct ek_err *err)
 {
 	const struct directory *dir = (struct directory *)src;
-	char *path EK_AUTO_FREE = ek_tree_path(inode->first);
 	struct ek_file *f = calloc(1, sizeof(*f));
 	struct stat st;
 
-	if (!path || !f) {
-		free(f);
+	if (!f)
 		return ek_fail(err, EK_NOMEM, "no memory to open a file");
-	}
 	f->dir = dir;
 	f->inode = inode;
-	/* Not to wait for a writer if it has become a FIFO. */
-	f->fd = ek_root_at(&dir->root, path + 1,
-			   O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	f->fd = near ? open_name(dir, inode->first, near)
+		     : open_path(dir, inode->first, FILE_FLAGS);
 	if (f->fd < 0) {
 		int sys = errno;
 
@@ -80,6 +108,13 @@ static ek_status dir_open(struct ek_tree_source *src,
 	}
 	*file = f;
 	return EK_OK;
+}
+
+static ek_status dir_open(struct ek_tree_source *src,
+			  const struct ek_tree_inode *inode,
+			  struct ek_file **file, struct ek_err *err)
+{
+	return dir_open_near(src, inode, NULL, file, err);
 }
 
 /*
@@ -184,6 +219,7 @@ static void dir_free(struct ek_tree_source *src)
 
 static const struct ek_tree_source_ops dir_ops = {
 	.open = dir_open,
+	.open_near = dir_open_near,
 	.read = dir_read,
 	.close = dir_close,
 	.free = dir_free,

@@ -28,7 +28,8 @@ struct ek_root {
 	int fd;
 	char *path; /* as given, without trailing slashes; for errors */
 	bool has_openat2;
-	bool has_proc; /* /proc/self/fd can be used */
+	bool has_proc;	  /* /proc/self/fd can be used */
+	bool has_xattrat; /* os/xattrat.h can be used */
 };
 
 ek_status ek_root_open(struct ek_root *root, const char *path,
@@ -104,7 +105,7 @@ struct ek_scan_room {
 	uint64_t dents[4096]; /* aligned for directory entries */
 	char list[65536];     /* as much as the kernel ever gives */
 	char value[65536];
-	char path[64 + 256]; /* "/proc/self/fd/N/NAME" */
+	char path[64 + EK_TREE_NAME_MAX]; /* "/proc/self/fd/N/NAME" */
 };
 
 struct ek_scanner {
@@ -116,7 +117,7 @@ struct ek_scanner {
 };
 
 struct ek_scan {
-	struct ek_job job;
+	struct ek_scan *next; /* of the same job */
 	const struct ek_scanner *scanner;
 	struct ek_tree_node *node;
 	char *path; /* relative, "" for the root */
@@ -124,6 +125,15 @@ struct ek_scan {
 	EK_VEC(struct ek_scan_entry) entries;
 	EK_VEC(struct ek_scan_xattr) xattrs;
 };
+
+/* Some directories: small ones are not worth a job of their own. */
+struct ek_scan_job {
+	struct ek_job job; /* first */
+	struct ek_scan *scans;
+};
+
+/* For ek_job.run of a struct ek_scan_job. */
+ek_status ek_scan_run(struct ek_job *job, unsigned worker, struct ek_err *err);
 
 struct ek_scan *ek_scan_new(const struct ek_scanner *scanner,
 			    struct ek_tree_node *node, struct ek_err *err);

@@ -2,6 +2,7 @@
 #include "source/directory.h"
 
 #include "base/try.h"
+#include "os/xattrat.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,6 +63,7 @@ ek_status ek_root_open(struct ek_root *root, const char *path,
 	}
 	root->has_openat2 = probe_openat2(root->fd);
 	root->has_proc = probe_proc(root->fd);
+	root->has_xattrat = ek_xattrat_works(root->fd);
 	return EK_OK;
 }
 

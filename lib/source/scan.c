@@ -3,6 +3,7 @@
 
 #include "base/try.h"
 #include "os/fd.h"
+#include "os/xattrat.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,9 +16,10 @@
 #include <unistd.h>
 
 /*
- * Calls an entry: statx, llistxattr, and one more for each attribute and each
- * symbolic link. Attributes go through /proc/self/fd/N/NAME, which cannot be
- * led astray by a directory that is replaced meanwhile.
+ * Calls an entry: statx, listxattrat, and one more for each attribute and each
+ * symbolic link. Where the kernel lacks listxattrat(2), attributes go through
+ * /proc/self/fd/N/NAME, which cannot be led astray by a directory that is
+ * replaced meanwhile either.
  */
 
 /* Names and values of one directory, in bytes. */
@@ -47,6 +49,7 @@ struct place {
 	struct ek_scan *scan;
 	struct ek_scan_room *room;
 	int fd;
+	size_t prefix; /* of room->path: "/proc/self/fd/N/", or 0 */
 	/* This file system has no attributes: do not ask again. */
 	bool no_xattrs;
 	uint64_t no_xattrs_dev;
@@ -80,8 +83,11 @@ static const char *xattr_path(struct place *p, const char *name, char **owned)
 
 	*owned = NULL;
 	if (root->has_proc) {
-		snprintf(p->room->path, sizeof(p->room->path),
-			 "/proc/self/fd/%d/%s", p->fd, name);
+		if (!p->prefix)
+			p->prefix = (size_t)snprintf(
+				p->room->path, 64, "/proc/self/fd/%d/", p->fd);
+		/* No name is longer than EK_TREE_NAME_MAX. */
+		stpcpy(p->room->path + p->prefix, name);
 		return p->room->path;
 	}
 	*owned = malloc(strlen(root->path) + strlen(dir) + strlen(name) + 3);
@@ -105,17 +111,34 @@ static bool wanted(const char *name)
 	       strcmp(name, "system.posix_acl_default") == 0;
 }
 
+/* Into room->list, or with @path NULL by the name in its directory. */
+static ssize_t list(struct place *p, const char *path, const char *name,
+		    size_t room)
+{
+	if (!path)
+		return ek_listxattrat(p->fd, name, p->room->list, room);
+	return llistxattr(path, p->room->list, room);
+}
+
+/* The same for a value. */
+static ssize_t get(struct place *p, const char *path, const char *name,
+		   const char *attr, size_t room)
+{
+	if (!path)
+		return ek_getxattrat(p->fd, name, attr, p->room->value, room);
+	return lgetxattr(path, attr, p->room->value, room);
+}
+
 static ek_status read_xattr(struct place *p, const char *path, const char *name,
 			    const char *attr, struct ek_scan_entry *e,
 			    struct ek_err *err)
 {
 	struct ek_scan *scan = p->scan;
 	struct ek_scan_xattr x;
-	ssize_t n = lgetxattr(path, attr, p->room->value, VALUE_FIRST);
+	ssize_t n = get(p, path, name, attr, VALUE_FIRST);
 
 	if (n < 0 && errno == ERANGE)
-		n = lgetxattr(path, attr, p->room->value,
-			      sizeof(p->room->value));
+		n = get(p, path, name, attr, sizeof(p->room->value));
 	/* Listed, but not there: removed meanwhile, or a security module's. */
 	if (n < 0 && (errno == ENODATA || errno == EOPNOTSUPP))
 		return EK_OK;
@@ -137,17 +160,19 @@ static ek_status read_xattrs(struct place *p, const char *name,
 			     struct ek_scan_entry *e, struct ek_err *err)
 {
 	char *owned EK_AUTO_FREE = NULL;
-	const char *path, *attr, *end;
+	const char *path = NULL, *attr, *end;
 	ssize_t n;
 
 	if (p->no_xattrs && p->no_xattrs_dev == e->dev)
 		return EK_OK;
-	path = xattr_path(p, name, &owned);
-	if (!path)
-		return ek_fail(err, EK_NOMEM, "no memory for the walk");
-	n = llistxattr(path, p->room->list, LIST_FIRST);
+	if (!p->scan->scanner->root->has_xattrat) {
+		path = xattr_path(p, name, &owned);
+		if (!path)
+			return ek_fail(err, EK_NOMEM, "no memory for the walk");
+	}
+	n = list(p, path, name, LIST_FIRST);
 	if (n < 0 && errno == ERANGE)
-		n = llistxattr(path, p->room->list, sizeof(p->room->list));
+		n = list(p, path, name, sizeof(p->room->list));
 	if (n < 0 && errno == EOPNOTSUPP) {
 		p->no_xattrs = S_ISREG(e->mode) || S_ISDIR(e->mode);
 		p->no_xattrs_dev = e->dev;
@@ -269,9 +294,9 @@ static ek_status scan_batch(struct place *p, size_t n, struct ek_err *err)
 	return EK_OK;
 }
 
-static ek_status run(struct ek_job *job, unsigned worker, struct ek_err *err)
+static ek_status scan_directory(struct ek_scan *scan, unsigned worker,
+				struct ek_err *err)
 {
-	struct ek_scan *scan = (struct ek_scan *)job;
 	const struct ek_scanner *s = scan->scanner;
 	int fd EK_AUTO_CLOSE = ek_root_at(s->root, scan->path,
 					  O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
@@ -296,6 +321,15 @@ static ek_status run(struct ek_job *job, unsigned worker, struct ek_err *err)
 	}
 }
 
+ek_status ek_scan_run(struct ek_job *job, unsigned worker, struct ek_err *err)
+{
+	struct ek_scan *scan = ((struct ek_scan_job *)job)->scans;
+
+	for (; scan; scan = scan->next)
+		EK_TRY(scan_directory(scan, worker, err));
+	return EK_OK;
+}
+
 struct ek_scan *ek_scan_new(const struct ek_scanner *scanner,
 			    struct ek_tree_node *node, struct ek_err *err)
 {
@@ -309,7 +343,6 @@ struct ek_scan *ek_scan_new(const struct ek_scanner *scanner,
 	}
 	memmove(path, path + 1, strlen(path));
 	scan->path = path;
-	scan->job.run = run;
 	scan->scanner = scanner;
 	scan->node = node;
 	scan->blob = EK_BUF_INIT(BLOB_MAX);

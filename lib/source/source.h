@@ -15,6 +15,15 @@ struct ek_file; /* an open regular file of a source */
 struct ek_tree_source;
 struct ek_place;
 
+/*
+ * What a thread keeps from one file to the next: the directory of the last.
+ * Zeroed at first; one thread at a time.
+ */
+struct ek_near {
+	const struct ek_tree_node *dir; /* NULL: nothing yet */
+	int fd;				/* of it */
+};
+
 struct ek_tree_source_ops {
 	/* Open the data of @inode (its ->data is ours). Names the path. */
 	ek_status (*open)(struct ek_tree_source *src,
@@ -44,6 +53,14 @@ struct ek_tree_source_ops {
 			   const struct ek_tree_inode *inode,
 			   const struct ek_place **places, size_t *n,
 			   struct ek_err *err);
+	/*
+	 * As open(), cheaper for a file in the same directory as the one that
+	 * was opened last with @near. NULL: there is nothing to be gained.
+	 */
+	ek_status (*open_near)(struct ek_tree_source *src,
+			       const struct ek_tree_inode *inode,
+			       struct ek_near *near, struct ek_file **file,
+			       struct ek_err *err);
 };
 
 #define EK_PLACE_NONE SIZE_MAX
@@ -71,6 +88,14 @@ struct ek_tree_source {
 };
 
 void ek_tree_source_free(struct ek_tree_source *src);
+
+/* open_near() of a source that has it, else open(). */
+ek_status ek_tree_source_open(struct ek_tree_source *src,
+			      const struct ek_tree_inode *inode,
+			      struct ek_near *near, struct ek_file **file,
+			      struct ek_err *err);
+/* Give back what @near keeps, which is then as at first. */
+void ek_near_close(struct ek_near *near);
 
 struct ek_file_id {
 	uint64_t dev, ino;

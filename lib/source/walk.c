@@ -11,8 +11,10 @@
  * queue short. The order does not matter: sealing sorts.
  */
 
-/* Scans in flight for each worker: enough to bridge a slow directory. */
-#define SCANS_PER_WORKER 8
+/* Jobs in flight for each worker: enough to bridge a slow directory. */
+#define JOBS_PER_WORKER 8
+/* Most directories of a job: waking a thread costs as much as a small one. */
+#define SCANS_PER_JOB 16
 
 struct walk {
 	const struct ek_directory_options *options;
@@ -59,7 +61,7 @@ static ek_status walk_init(struct walk *w, const struct ek_root *root,
 	}
 	if (!w->scanner.rooms)
 		return ek_fail(err, EK_NOMEM, "no memory to walk");
-	return ek_pool_new(w->workers, w->workers * SCANS_PER_WORKER, &w->pool,
+	return ek_pool_new(w->workers, w->workers * JOBS_PER_WORKER, &w->pool,
 			   err);
 }
 
@@ -173,33 +175,72 @@ static ek_status merge(struct walk *w, const struct ek_scan *scan,
 	return EK_OK;
 }
 
-/* Keep the pool full. */
-static ek_status feed(struct walk *w, struct ek_err *err)
+static void free_job(struct ek_scan_job *job)
 {
-	while (w->pending.n && !ek_pool_full(w->pool)) {
+	while (job->scans) {
+		struct ek_scan *scan = job->scans;
+
+		job->scans = scan->next;
+		ek_scan_free(scan);
+	}
+	free(job);
+}
+
+/* A job of @n pending directories; NULL after a failure. */
+static struct ek_scan_job *new_job(struct walk *w, size_t n, struct ek_err *err)
+{
+	struct ek_scan_job *job = calloc(1, sizeof(*job));
+
+	if (!job) {
+		ek_fail(err, EK_NOMEM, "no memory for the walk");
+		return NULL;
+	}
+	job->job.run = ek_scan_run;
+	while (n--) {
 		struct ek_scan *scan = ek_scan_new(
 			&w->scanner, w->pending.at[w->pending.n - 1], err);
 
-		if (!scan)
-			return err ? err->status : EK_NOMEM;
+		if (!scan) {
+			free_job(job);
+			return NULL;
+		}
 		w->pending.n--;
-		ek_pool_submit(w->pool, &scan->job);
+		scan->next = job->scans;
+		job->scans = scan;
+	}
+	return job;
+}
+
+/* Keep the pool full: few directories a job while there are few. */
+static ek_status feed(struct walk *w, struct ek_err *err)
+{
+	while (w->pending.n && !ek_pool_full(w->pool)) {
+		size_t n = ek_div_up(w->pending.n, 2 * (size_t)w->workers);
+		struct ek_scan_job *job =
+			new_job(w, ek_min(n, SCANS_PER_JOB), err);
+
+		if (!job)
+			return err ? err->status : EK_NOMEM;
+		ek_pool_submit(w->pool, &job->job);
 	}
 	return EK_OK;
 }
 
-static ek_status take(struct walk *w, struct ek_scan *scan, struct ek_err *err)
+static ek_status take(struct walk *w, const struct ek_scan_job *job,
+		      struct ek_err *err)
 {
 	const volatile int *cancel = w->options->cancel;
 
-	if (scan->job.status != EK_OK) {
+	if (job->job.status != EK_OK) {
 		if (err)
-			*err = scan->job.err;
-		return scan->job.status;
+			*err = job->job.err;
+		return job->job.status;
 	}
 	if (cancel && *cancel)
 		return ek_fail(err, EK_CANCELLED, "cancelled");
-	return merge(w, scan, err);
+	for (struct ek_scan *scan = job->scans; scan; scan = scan->next)
+		EK_TRY(merge(w, scan, err));
+	return EK_OK;
 }
 
 static ek_status drain(struct walk *w, struct ek_err *err)
@@ -209,11 +250,11 @@ static ek_status drain(struct walk *w, struct ek_err *err)
 
 	/* After a failure jobs are still ours to free. */
 	while ((job = ek_pool_take(w->pool))) {
-		struct ek_scan *scan = (struct ek_scan *)job;
+		struct ek_scan_job *scans = (struct ek_scan_job *)job;
 
 		if (s == EK_OK)
-			s = take(w, scan, err);
-		ek_scan_free(scan);
+			s = take(w, scans, err);
+		free_job(scans);
 		if (s == EK_OK)
 			s = feed(w, err);
 	}

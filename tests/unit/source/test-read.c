@@ -236,12 +236,71 @@ static void test_hole_cut(void **state)
 	assert_int_equal(t->src->ops->close(f, &err), EK_CHANGED);
 }
 
+static ek_status read_near(struct tmpdir *t, const char *path,
+			   struct ek_near *near, char *byte)
+{
+	struct ek_tree_node *n = node_at(t->src->tree, path);
+	struct ek_file *f = NULL;
+	struct ek_err err;
+	ek_status s;
+
+	s = ek_tree_source_open(t->src, n->inode, near, &f, &err);
+	if (s != EK_OK) {
+		assert_non_null(strstr(err.text, t->path));
+		assert_non_null(strstr(err.text, path));
+		return s;
+	}
+	assert_int_equal(t->src->ops->read(f, 0, byte, 1, &err), EK_OK);
+	return t->src->ops->close(f, &err);
+}
+
+/* One directory after the other, and what may go wrong on the way. */
+static void test_near(void **state)
+{
+	static const char *const order[] = {"a/1", "a/2", "b/1",
+					    "top", "a/1", "b/d/1"};
+	struct tmpdir *t = *state;
+	struct ek_near near = {0};
+	char byte;
+
+	put_dir(t, "a");
+	put_dir(t, "b");
+	put_dir(t, "b/d");
+	put_file(t, "a/1", "x", 1);
+	put_file(t, "a/2", "y", 1);
+	put_file(t, "b/1", "z", 1);
+	put_file(t, "b/d/1", "d", 1);
+	put_file(t, "top", "t", 1);
+	scan(t, NULL);
+	for (size_t i = 0; i < 6; i++) {
+		assert_int_equal(read_near(t, order[i], &near, &byte), EK_OK);
+		assert_int_equal(byte, "xyztxd"[i]);
+		assert_ptr_equal(near.dir,
+				 node_at(t->src->tree, order[i])->parent);
+	}
+	/* Nothing becomes a link, seen from its directory either. */
+	assert_int_equal(read_near(t, "a/1", &near, &byte), EK_OK);
+	assert_int_equal(unlinkat(t->fd, "a/2", 0), 0);
+	assert_int_equal(symlinkat("1", t->fd, "a/2"), 0);
+	assert_int_equal(read_near(t, "a/2", &near, &byte), EK_IO);
+	assert_int_equal(unlinkat(t->fd, "a/2", 0), 0);
+	assert_int_equal(read_near(t, "a/2", &near, &byte), EK_NOTFOUND);
+	/* After a directory that is not there, the next one is. */
+	assert_int_equal(renameat(t->fd, "b", t->fd, "moved"), 0);
+	assert_int_equal(symlinkat("moved", t->fd, "b"), 0);
+	assert_int_equal(read_near(t, "b/1", &near, &byte), EK_IO);
+	assert_null(near.dir);
+	assert_int_equal(read_near(t, "a/1", &near, &byte), EK_OK);
+	ek_near_close(&near);
+	ek_near_close(&near);
+	assert_null(near.dir);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, tmpdir_new, tmpdir_free)
 
 const struct CMUnitTest read_tests[] = {
-	T(test_read),	      T(test_shorter),
-	T(test_longer),	      T(test_ctime),
-	T(test_gone),	      T(test_link_instead),
-	T(test_fifo_instead), T(test_holes),
-	T(test_hole_cut),     UNIT_END,
+	T(test_read),	      T(test_shorter), T(test_longer),
+	T(test_ctime),	      T(test_gone),    T(test_link_instead),
+	T(test_fifo_instead), T(test_holes),   T(test_hole_cut),
+	T(test_near),	      UNIT_END,
 };

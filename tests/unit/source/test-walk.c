@@ -139,7 +139,7 @@ static void test_skip(void **state)
 static void put_xattr(struct tmpdir *t, const char *path, const char *name,
 		      const void *value, size_t n)
 {
-	char full[128];
+	char full[512];
 
 	snprintf(full, sizeof(full), "%s/%s", t->path, path);
 	if (lsetxattr(full, name, value, n, 0)) {
@@ -183,6 +183,49 @@ static void test_xattrs(void **state)
 }
 
 /* More names than fit the first size of the list. */
+/* By name, through /proc, by path: each finds the same. */
+static void test_xattr_ways(void **state)
+{
+	static const struct ek_directory_options none;
+	struct tmpdir *t = *state;
+	char deep[256 + 3] = "d/", big[2000];
+	struct ek_err err;
+
+	memset(big, 'x', sizeof(big));
+	memset(deep + 2, 'n', EK_TREE_NAME_MAX);
+	put_dir(t, "d");
+	put_file(t, deep, "1", 1);
+	put_file(t, "d/f", "1", 1);
+	put_xattr(t, deep, "user.z", "1", 1);
+	put_xattr(t, deep, "user.big", big, sizeof(big));
+	put_xattr(t, "d/f", "user.f", "f", 1);
+	put_xattr(t, "", "user.root", "r", 1);
+	for (int way = 0; way < 3; way++) {
+		const struct ek_tree_inode *inode;
+		struct ek_root root;
+		struct ek_tree *tree;
+
+		assert_int_equal(ek_root_open(&root, t->path, &err), EK_OK);
+		root.has_xattrat = root.has_xattrat && way == 0;
+		root.has_proc = root.has_proc && way < 2;
+		assert_int_equal(ek_tree_new(&tree, &err), EK_OK);
+		assert_int_equal(ek_walk(&root, &none, tree, &err), EK_OK);
+		inode = node_at(tree, deep)->inode;
+		assert_int_equal(inode->n_xattrs, 2);
+		assert_string_equal(inode->xattrs[0]->name, "user.big");
+		assert_int_equal(inode->xattrs[0]->value_len, sizeof(big));
+		assert_memory_equal(inode->xattrs[0]->value, big, sizeof(big));
+		assert_string_equal(inode->xattrs[1]->name, "user.z");
+		inode = node_at(tree, "d/f")->inode;
+		assert_int_equal(inode->n_xattrs, 1);
+		assert_string_equal(inode->xattrs[0]->name, "user.f");
+		assert_int_equal(node_at(tree, "d")->inode->n_xattrs, 0);
+		assert_int_equal(tree->root->inode->n_xattrs, 1);
+		ek_tree_free(tree);
+		ek_root_close(&root);
+	}
+}
+
 static void test_many_xattrs(void **state)
 {
 	struct tmpdir *t = *state;
@@ -344,6 +387,7 @@ const struct CMUnitTest walk_tests[] = {
 	T(test_excludes),
 	T(test_skip),
 	T(test_xattrs),
+	T(test_xattr_ways),
 	T(test_many_xattrs),
 	T(test_long_path),
 	T(test_cancel),
