@@ -83,6 +83,47 @@ def test_owner_before_capability(fsck, mkfs, memory):
     assert os.getxattr(top + "/o/tool", "user.nothing") == b""
 
 
+MODES = (0o644, 0o755, 0o4755, 0o600, 0o444, 0o2711, 0o664, 0o000, 0o1777)
+OWNERS = ((0, 0), (0, 0), (1000, 1000), (0, 4321))
+
+
+@pytest.fixture(scope="module")
+def many(mkfs, memory):
+    """Files of all modes and owners, more than one job has, some empty."""
+    top = tempfile.mkdtemp(prefix="many-", dir=memory)
+    source = os.path.join(top, "source")
+    for i in range(150):
+        path = os.path.join(source, "d%d" % (i % 2), "%03d" % i)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as f:
+            f.write(b"%d\n" % i * (i % 5))
+        os.chown(path, *OWNERS[i % len(OWNERS)])
+        os.chmod(path, MODES[i % len(MODES)])
+        os.utime(path, ns=(i, i))
+    mkfs.ok("--quiet", "-zlz4", os.path.join(top, "x.img"), source)
+    return top, source
+
+
+@needs_root
+@pytest.mark.parametrize("target", ["plain", "setgid", "acl"])
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0, 0o777])
+def test_what_new_files_have_by_themselves(fsck, many, target, umask):
+    """Nothing is left to the umask, the directory or the order of files."""
+    top, source = many
+    where = os.path.join(top, "%s-%o" % (target, umask))
+    os.mkdir(where)
+    if target == "setgid":
+        os.chown(where, 0, 4321)
+        os.chmod(where, 0o2770)
+    if target == "acl":
+        os.setxattr(where, "system.posix_acl_default", defects.ACL)
+    done = subprocess.run([fsck.path, "--extract=" + where,
+                           os.path.join(top, "x.img")], umask=umask,
+                          check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert differences(source, where) == []
+
+
 def test_no_acl_from_above(fsck, image):
     """A default ACL of the target is no part of what was packed."""
     path, source, top = image
