@@ -25,7 +25,7 @@
 #include <stdint.h>
 
 /* Most bytes and leaves of one read. */
-#define EKD_READ_MAX (1u << 20)
+#define EKD_READ_MAX	(1u << 20)
 #define EKD_READ_LEAVES 320
 
 struct ekd_serve;
@@ -119,6 +119,9 @@ struct ekd_read {
 		int64_t since, deadline, recheck;
 		uint32_t first, end, missing;
 		uint64_t got[EKD_READ_LEAVES / 64];
+		ek_status status;
+		int sys;
+		char *text;
 	} own;
 };
 void ekd_served_read(struct ekd_served *served, struct ekd_read *read);
@@ -137,17 +140,17 @@ ek_status ekd_served_prefetch(struct ekd_served *served, uint64_t offset,
 void ekd_served_complete(struct ekd_served *served, bool on);
 
 struct ekd_served_stats {
-	uint64_t size, present; /* bytes */
-	uint64_t reads, hits;	/* all; those answered from the store */
+	uint64_t size, present;	 /* bytes */
+	uint64_t reads, hits;	 /* all; those answered from the store */
 	uint64_t waited, failed; /* answered after a wait; with a failure */
-	uint64_t asked;		/* bytes that readers asked for */
-	uint64_t fetched;	/* bytes that came, of which: */
+	uint64_t asked;		 /* bytes that readers asked for */
+	uint64_t fetched;	 /* bytes that came, of which: */
 	uint64_t demand, ahead, prefetched, completed;
 	uint64_t requests, request_failures;
-	uint64_t joined;    /* reads that joined a request under way */
-	uint64_t doubled;   /* demand requests for leaves under way */
-	uint64_t wrong;	    /* leaves that were not their bytes */
-	uint64_t no_room;   /* leaves for which there was none */
+	uint64_t joined;  /* reads that joined a request under way */
+	uint64_t doubled; /* demand requests for leaves under way */
+	uint64_t wrong;	  /* leaves that were not their bytes */
+	uint64_t no_room; /* leaves for which there was none */
 	uint64_t wait_us, wait_max_us; /* of those that waited */
 	uint32_t waiting, under_way;   /* now: readers, requests */
 	uint32_t prefetch_listed;      /* ranges to be prefetched */
@@ -156,7 +159,8 @@ struct ekd_served_stats {
 	/* The last failure of a request or fill, "" if there was none. */
 	char last_error[256];
 };
-void ekd_served_stats(struct ekd_served *served, struct ekd_served_stats *stats);
+void ekd_served_stats(struct ekd_served *served,
+		      struct ekd_served_stats *stats);
 
 /* Bytes under way now and at most so far. */
 struct ekd_serve_stats {

@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EKD_TRACE_BLOBS 256u
+#define EKD_TRACE_BLOBS	 256u
 #define EKD_TRACE_RANGES (1u << 20)
 /* Most bytes of a file. */
 #define EKD_TRACE_MAX (64u << 20)

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Readers that read in order are told from those that jump, and what they will
+ * want is fetched before they ask. The window grows with the run, so that what
+ * is fetched for nothing stays a part of what was asked for; it ends at what
+ * the way to the backend can have under way.
+ */
+
+#include "cachefilesd/serve/priv.h"
+
+#include <string.h>
+
+/* Reads that far before or behind the expected place belong to the run. */
+#define SLACK (256u << 10)
+/* No reading ahead before a run is so long. */
+#define RUN_MIN (256u << 10)
+/* From here on it is taken for granted that it goes on. */
+#define RUN_SURE (1u << 20)
+
+static struct ekd_stream *stream_of(struct ekd_served *s, uint64_t offset)
+{
+	struct ekd_stream *oldest = &s->streams[0];
+
+	for (int i = 0; i < EKD_STREAMS; i++) {
+		struct ekd_stream *t = &s->streams[i];
+
+		if (t->used && offset + SLACK >= t->next &&
+		    offset <= t->next + SLACK && offset >= t->start)
+			return t;
+		if (t->used < oldest->used)
+			oldest = t;
+	}
+	memset(oldest, 0, sizeof(*oldest));
+	oldest->start = oldest->next = oldest->ahead = offset;
+	return oldest;
+}
+
+static struct ekd_ahead window_of(struct ekd_served *s, struct ekd_stream *t)
+{
+	uint64_t path = atomic_load(&s->window), size = s->leaves->blob_size;
+	uint64_t run = t->next - t->start, window, to;
+	struct ekd_ahead none = {0, 0}, ahead;
+
+	/* With holes it is no run but luck. */
+	if (t->asked < run / 4 * 3) {
+		t->start = t->next;
+		t->asked = 0;
+		return none;
+	}
+	if (run < RUN_MIN)
+		return none;
+	window = run < RUN_SURE ? run / 2 : run;
+	if (window > s->serve->options.ahead_max)
+		window = s->serve->options.ahead_max;
+	if (path && window > path)
+		window = path;
+	to = size - t->next < window ? size : t->next + window;
+	ahead.from = t->ahead > t->next ? t->ahead : t->next;
+	/* Not in morsels, but for the last. */
+	if (to <= ahead.from || (to < size && to - ahead.from < window / 4))
+		return none;
+	ahead.to = to;
+	t->ahead = to;
+	return ahead;
+}
+
+struct ekd_ahead ekd_touch(struct ekd_served *s, uint64_t offset, size_t n)
+{
+	struct ekd_ahead ahead = {0, 0};
+	struct ekd_stream *t;
+
+	if (ekd_blob_complete(s->blob) && !atomic_load(&s->trace))
+		return ahead;
+	pthread_mutex_lock(&s->touch_lock);
+	if (s->trace)
+		ekd_trace_note(s->trace, s->trace_index, offset, n);
+	t = stream_of(s, offset);
+	t->used = ++s->clock;
+	t->asked += n;
+	if (offset + n > t->next) {
+		t->next = offset + n;
+		ahead = window_of(s, t);
+	}
+	pthread_mutex_unlock(&s->touch_lock);
+	return ahead;
+}
+
+/* No more than up to @at was started of what should go to @to. */
+static void fell_short(struct ekd_served *s, uint64_t at, uint64_t to)
+{
+	pthread_mutex_lock(&s->touch_lock);
+	for (int i = 0; i < EKD_STREAMS; i++)
+		if (s->streams[i].ahead == to)
+			s->streams[i].ahead = at;
+	pthread_mutex_unlock(&s->touch_lock);
+}
+
+/* Start [*first, end) but for what is under way. False: no more now. */
+static bool start_run(struct ekd_served *s, uint32_t *first, uint32_t end)
+{
+	uint32_t most = ekd_flight_leaves(s, EKD_WHY_AHEAD);
+	struct ek_err err;
+
+	while (*first < end) {
+		uint32_t to = *first + 1;
+
+		if (ekd_in_flight(s, *first)) {
+			++*first;
+			continue;
+		}
+		while (to < end && to - *first < most && !ekd_in_flight(s, to))
+			to++;
+		if (ekd_flight_start(s, EKD_WHY_AHEAD, *first, to, &err) !=
+		    EK_OK)
+			return false;
+		ekd_serve_at(s->serve, EKD_AT_AHEAD);
+		*first = to;
+	}
+	return true;
+}
+
+void ekd_ahead_start(struct ekd_served *s, struct ekd_ahead ahead)
+{
+	uint32_t leaf = s->leaves->leaf_size;
+	uint32_t at = (uint32_t)(ahead.from / leaf);
+	uint32_t end = (uint32_t)((ahead.to + leaf - 1) / leaf);
+
+	while (at < end) {
+		uint32_t to;
+		bool more;
+
+		ekd_blob_missing(s->blob, at, end, &at, &to);
+		if (at == to)
+			return;
+		pthread_mutex_lock(&s->serve->lock);
+		more = start_run(s, &at, to);
+		pthread_mutex_unlock(&s->serve->lock);
+		if (!more) {
+			fell_short(s, ekd_leaf_at(s, at), ahead.to);
+			return;
+		}
+	}
+}

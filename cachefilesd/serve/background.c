@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What is fetched though no reader asked: listed ranges in their order, over
+ * all blobs, and blobs to be made complete. One request at a time is chosen,
+ * on the pacer's thread; the store is asked without the lock.
+ */
+
+#include "cachefilesd/serve/priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Ranges that a blob may have listed. */
+#define LISTED_MAX (1u << 16)
+/* Ranges behind the first that may be merged into its request. */
+#define LOOK_AHEAD 64
+/* Rounds of one prefetch, each of several tries of the backend. */
+#define PREFETCH_TRIES 3
+/* Leaves that one look at the store covers. */
+#define SCAN 4096
+/* Milliseconds between passes over a blob that did not work. */
+#define PASS_WAIT     1000
+#define PASS_WAIT_MAX 60000
+
+static ek_status append(struct ekd_served *s, uint32_t first, uint32_t end,
+			struct ek_err *err)
+{
+	struct ekd_listed *last = s->list + s->n_list;
+
+	if (s->n_list > s->head && last[-1].end == first) {
+		last[-1].end = end;
+		return EK_OK;
+	}
+	if (s->n_list == s->list_room && s->head > s->n_list / 2) {
+		memmove(s->list, s->list + s->head,
+			(s->n_list - s->head) * sizeof(*s->list));
+		s->n_list -= s->head;
+		s->head = 0;
+	}
+	if (s->n_list - s->head >= LISTED_MAX)
+		return ek_fail(err, EK_LIMIT,
+			       "%s: more than %u ranges to be prefetched",
+			       ekd_blob_name(s->blob), LISTED_MAX);
+	if (s->n_list == s->list_room) {
+		size_t room = s->list_room ? 2 * s->list_room : 64;
+		struct ekd_listed *p = realloc(s->list, room * sizeof(*p));
+
+		if (!p)
+			return ek_fail(err, EK_NOMEM, "no memory for ranges");
+		s->list = p;
+		s->list_room = room;
+	}
+	s->list[s->n_list++] = (struct ekd_listed){
+		.seq = s->serve->seq++, .first = first, .end = end};
+	return EK_OK;
+}
+
+ek_status ekd_served_prefetch(struct ekd_served *s, uint64_t offset, uint64_t n,
+			      struct ek_err *err)
+{
+	uint64_t size = s->leaves->blob_size, leaf = s->leaves->leaf_size;
+	ek_status status;
+
+	if (offset >= size || !n)
+		return EK_OK;
+	if (n > size - offset)
+		n = size - offset;
+	pthread_mutex_lock(&s->serve->lock);
+	if (s->closing)
+		status = ek_fail(err, EK_CANCELLED, "%s is served no more",
+				 ekd_blob_name(s->blob));
+	else
+		status =
+			append(s, (uint32_t)(offset / leaf),
+			       (uint32_t)((offset + n + leaf - 1) / leaf), err);
+	ekd_pacer_at(s->serve, 0);
+	pthread_mutex_unlock(&s->serve->lock);
+	return status;
+}
+
+void ekd_served_complete(struct ekd_served *s, bool on)
+{
+	pthread_mutex_lock(&s->serve->lock);
+	if (on && !s->completing) {
+		s->cursor = 0;
+		s->pass_failed = false;
+		s->pass_wait = PASS_WAIT;
+		s->pass_at = 0;
+	}
+	s->completing = on && !s->closing && !ekd_blob_complete(s->blob);
+	ekd_pacer_at(s->serve, 0);
+	pthread_mutex_unlock(&s->serve->lock);
+}
+
+bool ekd_has_background(const struct ekd_serve *v)
+{
+	for (const struct ekd_served *s = v->list; s; s = s->next)
+		if (s->n_list > s->head || s->completing)
+			return true;
+	return false;
+}
+
+void ekd_background_failed(struct ekd_served *s, const struct ekd_flight *f,
+			   const struct ek_err *err)
+{
+	int64_t pause = INT64_C(1000000);
+	struct ek_err no;
+
+	if (f->why == EKD_WHY_COMPLETE) {
+		s->pass_failed = true;
+		s->pass_at = ekd_now_us() + s->pass_wait * INT64_C(1000);
+		ekd_serve_log(s->serve, "%s: completion: %s",
+			      ekd_blob_name(s->blob), err->text);
+		return;
+	}
+	if (f->tries + 1 < PREFETCH_TRIES &&
+	    ekd_flight_hold(s, f->why, f->first, f->end, f->tries + 1,
+			    ekd_now_us() + (pause << f->tries), &no) == EK_OK)
+		return;
+	s->stats.prefetch_failed++;
+	ekd_serve_log(s->serve, "%s: prefetch given up: %s",
+		      ekd_blob_name(s->blob), err->text);
+}
+
+void ekd_background_full(struct ekd_served *s, const struct ek_err *err)
+{
+	if (!ekd_has_background(s->serve))
+		return;
+	/* Readers come first for what room there may be. */
+	for (struct ekd_served *o = s->serve->list; o; o = o->next) {
+		o->stats.prefetch_failed += (uint32_t)(o->n_list - o->head);
+		o->head = o->n_list = 0;
+		o->completing = false;
+	}
+	ekd_serve_log(s->serve, "prefetch and completion end: %s", err->text);
+}
+
+/*
+ * The first missing run in [*first, *end) that is not under way: the lock is
+ * given up meanwhile. False: there is none.
+ */
+static bool find_missing(struct ekd_served *s, uint32_t *first, uint32_t *end)
+{
+	struct ekd_serve *v = s->serve;
+	uint32_t from, to;
+
+	s->holds++;
+	pthread_mutex_unlock(&v->lock);
+	ekd_blob_missing(s->blob, *first, *end, &from, &to);
+	pthread_mutex_lock(&v->lock);
+	s->holds--;
+	pthread_cond_broadcast(&v->quiet);
+	while (from < to && ekd_in_flight(s, from))
+		from++;
+	*first = from;
+	while (from < to && !ekd_in_flight(s, from))
+		from++;
+	*end = from;
+	return *first < *end;
+}
+
+/* Take what follows the first listed range from further ones. */
+static void absorb(struct ekd_served *s, uint32_t most)
+{
+	struct ekd_listed *l = &s->list[s->head];
+	size_t end = s->head + LOOK_AHEAD;
+
+	if (end > s->n_list)
+		end = s->n_list;
+	for (size_t i = s->head + 1; i < end && l->end - l->first < most; i++) {
+		struct ekd_listed *o = &s->list[i];
+
+		if (o->first > l->end || o->end <= l->end ||
+		    o->first < l->first)
+			continue;
+		l->end = o->end;
+		/* An empty range is passed over when its turn comes. */
+		o->first = o->end;
+		i = s->head;
+	}
+}
+
+static void advance(struct ekd_served *s, uint32_t to)
+{
+	struct ekd_listed *l = &s->list[s->head];
+
+	if (l->first < to)
+		l->first = to;
+	if (l->first >= l->end)
+		s->head++;
+	if (s->head == s->n_list)
+		s->head = s->n_list = 0;
+}
+
+/* False: nothing can be started for @s now. */
+static bool prefetch_one(struct ekd_served *s)
+{
+	uint32_t most = ekd_flight_leaves(s, EKD_WHY_PREFETCH);
+	struct ekd_listed l;
+	uint32_t first, end;
+	struct ek_err err;
+	ek_status status;
+
+	absorb(s, most);
+	l = s->list[s->head];
+	first = l.first;
+	end = l.end - l.first < most ? l.end : l.first + most;
+	if (!find_missing(s, &first, &end)) {
+		/* Unless the list was given up meanwhile. */
+		if (s->n_list > s->head && s->list[s->head].seq == l.seq)
+			advance(s, l.end - l.first < most ? l.end
+							  : l.first + most);
+		return true;
+	}
+	if (s->n_list == s->head || s->list[s->head].seq != l.seq)
+		return true;
+	status = ekd_flight_start(s, EKD_WHY_PREFETCH, first, end, &err);
+	if (status == EK_LIMIT)
+		return false;
+	if (status == EK_OK)
+		ekd_serve_at(s->serve, EKD_AT_PREFETCH);
+	else
+		s->stats.prefetch_failed++;
+	advance(s, end);
+	return true;
+}
+
+static bool any_flight(const struct ekd_served *s, enum ekd_why why)
+{
+	for (const struct ekd_flight *f = s->flights; f; f = f->next)
+		if (f->why == why)
+			return true;
+	return false;
+}
+
+/* All of the blob was looked at. */
+static void end_pass(struct ekd_served *s, int64_t now)
+{
+	struct ek_err err;
+
+	if (any_flight(s, EKD_WHY_COMPLETE))
+		return;
+	if (ekd_blob_complete(s->blob)) {
+		s->completing = false;
+	} else if (s->pass_failed) {
+		s->cursor = 0;
+		s->pass_failed = false;
+		s->pass_at = now + s->pass_wait * INT64_C(1000);
+		s->pass_wait = s->pass_wait * 2 < PASS_WAIT_MAX
+				       ? s->pass_wait * 2
+				       : PASS_WAIT_MAX;
+	} else {
+		/* What came was evicted: going on would never end. */
+		s->completing = false;
+		ek_fail(&err, EK_IO, "%s: no room to keep it whole",
+			ekd_blob_name(s->blob));
+		ekd_note_error(s, &err);
+		ekd_serve_log(s->serve, "completion ends: %s", err.text);
+	}
+}
+
+static void pay(struct ekd_serve *v, uint64_t bytes, int64_t now)
+{
+	uint64_t rate = v->options.complete_rate;
+
+	if (!rate)
+		return;
+	if (v->complete_at < now)
+		v->complete_at = now;
+	v->complete_at += (int64_t)(bytes * 1000000 / rate);
+}
+
+/* False: nothing can be started for @s now. */
+static bool complete_one(struct ekd_served *s, int64_t now)
+{
+	uint32_t most = ekd_flight_leaves(s, EKD_WHY_COMPLETE);
+	uint32_t first = s->cursor, end = first + SCAN, n = s->leaves->n;
+	struct ek_err err;
+	ek_status status;
+
+	if (first >= n) {
+		end_pass(s, now);
+		return false;
+	}
+	if (end > n)
+		end = n;
+	s->cursor = end;
+	if (!find_missing(s, &first, &end)) {
+		/* What others fetch may fail: look again. */
+		s->pass_failed |= s->flights != NULL;
+		return true;
+	}
+	if (end - first > most)
+		end = first + most;
+	if (!s->completing)
+		return true;
+	s->cursor = end;
+	status = ekd_flight_start(s, EKD_WHY_COMPLETE, first, end, &err);
+	if (status == EK_LIMIT) {
+		s->cursor = first;
+		return false;
+	}
+	if (status == EK_OK)
+		pay(s->serve, ekd_run_bytes(s, first, end), now);
+	else
+		s->pass_failed = true;
+	return true;
+}
+
+static struct ekd_served *next_listed(struct ekd_serve *v)
+{
+	struct ekd_served *best = NULL;
+
+	for (struct ekd_served *s = v->list; s; s = s->next)
+		if (s->n_list > s->head &&
+		    ekd_may_start(s, EKD_WHY_PREFETCH, s->leaves->leaf_size) &&
+		    (!best ||
+		     s->list[s->head].seq < best->list[best->head].seq))
+			best = s;
+	return best;
+}
+
+bool ekd_background(struct ekd_serve *v, int64_t now, int64_t *next)
+{
+	struct ekd_served *s = next_listed(v);
+
+	if (s && prefetch_one(s))
+		return true;
+	for (s = v->list; s; s = s->next) {
+		int64_t at = v->complete_at;
+
+		if (!s->completing || s->n_list > s->head)
+			continue;
+		if (at < s->pass_at)
+			at = s->pass_at;
+		if (at > now) {
+			*next = at < *next ? at : *next;
+			continue;
+		}
+		if (ekd_may_start(s, EKD_WHY_COMPLETE, s->leaves->leaf_size) &&
+		    complete_one(s, now))
+			return true;
+	}
+	return false;
+}
