@@ -31,7 +31,14 @@ static uint64_t table_offset(void)
 			   EK_DEVSLOT_SIZE);
 }
 
-static ek_status check_source(const struct ek_build *b, struct ek_err *err)
+/* Blocks of device @i of the source. */
+static uint64_t device_blocks(const struct ek_build *b, uint16_t i)
+{
+	return ek_div_up(b->src->devices[i].bytes, b->bs);
+}
+
+/* Devices that 32 bits do not reach to the end make the image a wide one. */
+static ek_status check_source(struct ek_build *b, struct ek_err *err)
 {
 	const struct ek_tree_source *src = b->src;
 
@@ -39,12 +46,15 @@ static ek_status check_source(const struct ek_build *b, struct ek_err *err)
 		return ek_fail(err, EK_INVALID,
 			       "an index needs a source with devices: a tar "
 			       "or images");
-	for (uint16_t i = 0; i < src->n_devices; i++)
-		if (ek_div_up(src->devices[i].bytes, b->bs) >= UINT32_MAX)
+	for (uint16_t i = 0; i < src->n_devices; i++) {
+		if (device_blocks(b, i) >= EK_BLK_MAX)
 			return ek_fail(err, EK_LIMIT,
-				       "device %u has 2^32 blocks of %u bytes "
+				       "device %u has 2^48 blocks of %u bytes "
 				       "or more: larger blocks reach farther",
 				       i + 1u, b->bs);
+		if (device_blocks(b, i) >= UINT32_MAX)
+			b->sb.incompat |= EK_INCOMPAT_48BIT;
+	}
 	return EK_OK;
 }
 
@@ -73,13 +83,14 @@ static void describe(const struct ek_place_device *d, uint32_t bs,
 
 ek_status ek_index_table(struct ek_build *b, struct ek_err *err)
 {
-	uint64_t uniaddr = b->sb.blocks;
+	bool wide = ek_sb_incompat(&b->sb, EK_INCOMPAT_48BIT);
+	uint64_t uniaddr = b->sb.blocks, max = wide ? EK_BLK_MAX : UINT32_MAX;
 
 	for (uint16_t i = 0; i < b->sb.extra_devices; i++) {
 		struct ek_devslot slot = {
 			.blocks = b->blob_blk,
-			/* Beyond the reach of 32 bits: not in that space. */
-			.uniaddr = uniaddr < UINT32_MAX ? uniaddr : 0,
+			/* Beyond the reach of addresses: not in that space. */
+			.uniaddr = uniaddr < max ? uniaddr : 0,
 		};
 
 		if (!b->blob)
@@ -164,6 +175,15 @@ static unsigned chunk_bits(const struct ek_build *b, const struct ek_place *p,
 	return bits;
 }
 
+/* Whether an address of @p needs more than 32 bits. */
+static bool far(const struct ek_build *b, const struct ek_place *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((p[i].offset + p[i].length) / b->bs >= UINT32_MAX)
+			return true;
+	return false;
+}
+
 static ek_status put_chunks(struct ek_build *b, const struct ek_chunk_map *map,
 			    const struct ek_place *p, size_t n, uint8_t *array,
 			    struct ek_err *err)
@@ -200,7 +220,7 @@ ek_status ek_index_place(struct ek_build *b, struct ek_tree_inode *inode,
 	ek_build_inode_fill(b, inode, &in);
 	in.layout = EK_LAYOUT_CHUNK;
 	EK_TRY(ek_chunk_format(&b->sb, chunk_bits(b, p, n, inode->size), true,
-			       false, &in.chunk_format, err));
+			       far(b, p, n), &in.chunk_format, err));
 	EK_TRY(ek_build_inode_head(b, inode, &in, err));
 	EK_TRY(ek_chunk_map_init(&b->sb, &in, 0, &map, err));
 	b->index_chunks += map.count;

@@ -247,6 +247,69 @@ static void a_layer_becomes_an_image_of_its_own(void **state)
 
 #define INDEX_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+#define FAR (UINT64_C(3) << 40)
+
+/* The archive begins at @offset of a device of @bytes. */
+static ek_status index_at(uint64_t offset, uint64_t bytes)
+{
+	struct ek_layer_options o = {.size = sizeof(o),
+				     .device_offset = offset,
+				     .device_bytes = bytes};
+	struct ek_tar_input *in;
+
+	assert_int_equal(ek_source_from_memory(tars[0].bytes, tars[0].n,
+					       &archives[0], &err),
+			 EK_OK);
+	assert_int_equal(ek_tar_input_from_source(archives[0], &in, &err),
+			 EK_OK);
+	assert_int_equal(ek_layer_from_tar(in, NULL, "t.tar", &o, &layers[0],
+					   NULL, &err),
+			 EK_OK);
+	ek_tar_input_free(in);
+	return build(layers[0], true, 0);
+}
+
+static void addresses_beyond_32_bits(void **state)
+{
+	struct ek_image_device d;
+	struct ek_extent x;
+	struct ek_node node;
+
+	(void)state;
+	maketar_file(&tars[0], "a", "text");
+	maketar_end(&tars[0]);
+	assert_int_equal(index_at(FAR, FAR + tars[0].n), EK_OK);
+	assert_string_equal(stats.oldest_kernel, "6.15");
+	open_image(0);
+	assert_int_equal(ek_image_device(image, 0, &d, &err), EK_OK);
+	assert_true(d.blocks == (FAR + tars[0].n) / 512);
+	assert_int_equal(ek_image_lookup(image, "/a", &node, &err), EK_OK);
+	assert_int_equal(ek_image_map(image, &node, 0, &x, &err), EK_OK);
+	assert_true(x.flags & EK_EXTENT_MAPPED);
+	if (x.device == 1)
+		assert_true(x.physical == FAR + 512);
+	else /* of the space of all devices */
+		assert_true(x.physical == d.uniaddr * 512 + FAR + 512);
+}
+
+static void addresses_have_an_end(void **state)
+{
+	(void)state;
+	maketar_file(&tars[0], "a", "text");
+	maketar_end(&tars[0]);
+	/* The last that 32 bits reach: as old kernels have it. */
+	assert_int_equal(index_at(0, (UINT64_C(0xffffffff) - 1) * 512), EK_OK);
+	assert_string_equal(stats.oldest_kernel, "6.4");
+	ek_layer_free(layers[0]);
+	ek_source_free(archives[0]);
+	assert_int_equal(index_at(0, UINT64_C(0xffffffff) * 512), EK_OK);
+	assert_string_equal(stats.oldest_kernel, "6.15");
+	ek_layer_free(layers[0]);
+	ek_source_free(archives[0]);
+	assert_int_equal(index_at(0, UINT64_C(1) << 57), EK_LIMIT);
+	assert_non_null(strstr(err.text, "2^48 blocks"));
+}
+
 const struct CMUnitTest index_tests[] = {
 	INDEX_TEST(files_point_into_the_archive),
 	INDEX_TEST(sparse_members_have_holes_or_are_copied),
@@ -254,5 +317,7 @@ const struct CMUnitTest index_tests[] = {
 	INDEX_TEST(an_index_can_be_merged_again),
 	INDEX_TEST(an_index_of_larger_blocks_copies_what_it_must),
 	INDEX_TEST(a_layer_becomes_an_image_of_its_own),
+	INDEX_TEST(addresses_beyond_32_bits),
+	INDEX_TEST(addresses_have_an_end),
 	UNIT_END,
 };
