@@ -317,40 +317,6 @@ static ek_status make_links(struct ex *ex, struct ek_err *err)
 	return EK_OK;
 }
 
-static ek_status finish_dir(struct ex *ex, uint32_t dir, struct ek_err *err)
-{
-	struct ek_attr_born born = {.no_acls = ex->dirs.at[dir].no_acls};
-	struct ek_node node;
-	unsigned skipped;
-	ek_status status;
-	int fd;
-
-	EK_TRY(ek_image_node(ex->image, ex->dirs.at[dir].nid, &node, err));
-	EK_TRY(ex_open_dir(ex, dir, &fd, err));
-	ek_attr_learn(&ex->policy, fd, 0700, &born);
-	status = ek_attr_apply(ex->image, &ex->policy, &born, &node, fd, false,
-			       &skipped, err);
-	close(fd);
-	EK_TRY(status);
-	ex_note_skipped(ex, dir, NULL, skipped);
-	return EK_OK;
-}
-
-/* Children stand behind their parents, so backwards is deepest first. */
-static ek_status finish_dirs(struct ex *ex, struct ek_err *err)
-{
-	struct ek_err why;
-	size_t i;
-
-	for (i = ex->dirs.n; i-- > 0 && !ex->options->dry_run;) {
-		if (ex->dirs.at[i].failed)
-			continue;
-		if (finish_dir(ex, (uint32_t)i, &why) != EK_OK)
-			EK_TRY(ex_problem(ex, (uint32_t)i, NULL, &why, err));
-	}
-	return EK_OK;
-}
-
 /* A single node that is no directory: its parent is the root. */
 static ek_status lone_node(struct ex *ex, const char *name,
 			   const struct ek_node *node, struct ek_err *err)
@@ -387,7 +353,7 @@ static ek_status whole_tree(struct ex *ex, const char *name,
 	EK_TRY(status);
 	EK_TRY(ex_files_drain(ex, err));
 	EK_TRY(make_links(ex, err));
-	return finish_dirs(ex, err);
+	return ex_finish_dirs(ex, err);
 }
 
 static ek_status run(struct ex *ex, const struct ek_node *node,

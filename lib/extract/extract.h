@@ -141,4 +141,7 @@ ek_status ex_files_drain(struct ex *ex, struct ek_err *err);
 void ex_files_end(struct ex *ex);
 void ex_dirfd_put(struct ex *ex, struct ex_dirfd *dirfd);
 
+/* dirs.c: attributes of all directories; nothing else may be in work. */
+ek_status ex_finish_dirs(struct ex *ex, struct ek_err *err);
+
 #endif

@@ -335,8 +335,9 @@ ek_status ex_files_start(struct ex *ex, struct ek_err *err)
 	ex->bufs = calloc(ex->workers, sizeof(*ex->bufs));
 	if (!ex->bufs)
 		return ek_fail(err, EK_NOMEM, "buffers of the workers");
-	/* Four for each: the walker is faster than the disk. */
-	return ek_pool_new(ex->workers, ex->workers * 4, &ex->pool, err);
+	/* Results come in order, so a large file holds up those behind it. */
+	return ek_pool_new(ex->workers, ek_max(ex->workers * 4, 64u), &ex->pool,
+			   err);
 }
 
 void ex_files_end(struct ex *ex)
