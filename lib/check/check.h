@@ -175,6 +175,22 @@ ek_status ck_claims_check(struct ck *ck, struct ek_err *err);
 /* unused.c: bytes without a claim; @claims are sorted by space and start. */
 ek_status ck_unused(struct ck *ck, struct ek_err *err);
 
+/* sort.c */
+
+/* Where bytes begin; spaces come one after another. */
+struct ck_place {
+	uint64_t at;
+	uint32_t space;
+};
+
+/*
+ * Sort @n items of @size bytes by place(), those of one place by compare(),
+ * which must agree with it.
+ */
+void ck_sort(void *at, size_t n, size_t size,
+	     struct ck_place (*place)(const void *item),
+	     int (*compare)(const void *, const void *));
+
 /* streams.c, decode.c */
 ek_status ck_stream(struct ck *ck, const struct ck_stream *stream,
 		    struct ek_err *err);

@@ -12,6 +12,13 @@
 
 #define CLAIMS_MAX ((size_t)1 << 30)
 
+static struct ck_place place(const void *item)
+{
+	const struct ck_claim *c = item;
+
+	return (struct ck_place){c->start, c->space};
+}
+
 static int compare(const void *pa, const void *pb)
 {
 	const struct ck_claim *a = pa, *b = pb;
@@ -45,8 +52,7 @@ static void compact(struct ck *ck)
 	struct ck_claim *at = ck->claims.at;
 	size_t i, n = 0;
 
-	if (ck->claims.n > 1)
-		qsort(at, ck->claims.n, sizeof(*at), compare);
+	ck_sort(at, ck->claims.n, sizeof(*at), place, compare);
 	for (i = 0; i < ck->claims.n; i++)
 		if (n == 0 || !unite(&at[n - 1], &at[i]))
 			at[n++] = at[i];

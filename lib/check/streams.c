@@ -11,6 +11,13 @@
 
 #define STREAMS_MAX ((size_t)1 << 30)
 
+static struct ck_place place(const void *item)
+{
+	const struct ck_stream *c = item;
+
+	return (struct ck_place){c->pa, c->space};
+}
+
 static int compare(const void *pa, const void *pb)
 {
 	const struct ck_stream *a = pa, *b = pb;
@@ -48,8 +55,7 @@ static void compact(struct ck *ck)
 	struct ck_stream *at = ck->streams.at;
 	size_t i, n = 0;
 
-	if (ck->streams.n > 1)
-		qsort(at, ck->streams.n, sizeof(*at), compare);
+	ck_sort(at, ck->streams.n, sizeof(*at), place, compare);
 	for (i = 0; i < ck->streams.n; i++)
 		if (n == 0 || !unite(&at[n - 1], &at[i]))
 			at[n++] = at[i];

@@ -74,24 +74,22 @@ static bool page_get(struct ek_meta_cache *cache, unsigned slot, bool box,
 	return hit;
 }
 
-/* Without memory for a page the table just stays without it. */
-static void page_put(struct ek_meta_cache *cache, unsigned slot, bool box,
-		     uint64_t page, const uint8_t *data, uint32_t len)
+/*
+ * Put the page @data into the table. What comes out, to be freed: the buffer
+ * that was there.
+ */
+static uint8_t *page_put(struct ek_meta_cache *cache, unsigned slot, bool box,
+			 uint64_t page, uint8_t *data, uint32_t len)
 {
 	struct ek_meta_page *p = &cache->slots[slot];
 	pthread_mutex_t *lock = &cache->locks[slot % EK_META_LOCKS];
+	uint8_t *old;
 
 	pthread_mutex_lock(lock);
-	if (!p->data)
-		p->data = malloc(EK_META_PAGE);
-	if (p->data) {
-		memcpy(p->data, data, len);
-		p->valid = true;
-		p->box = box;
-		p->page = page;
-		p->len = len;
-	}
+	old = p->data;
+	*p = (struct ek_meta_page){true, box, page, len, data};
 	pthread_mutex_unlock(lock);
+	return old;
 }
 
 /* @n bytes of one page, which are known to be inside the space. */
@@ -102,18 +100,21 @@ static ek_status page_read(struct ek_image *image, bool box, uint64_t size,
 	uint32_t at = (uint32_t)(pos % EK_META_PAGE);
 	unsigned slot = (unsigned)((page + (box ? EK_META_SLOTS / 2 : 0)) %
 				   EK_META_SLOTS);
-	uint8_t data[EK_META_PAGE];
+	uint8_t *data;
 	uint32_t len;
 
 	if (page_get(&image->meta, slot, box, page, at, to, n))
 		return EK_OK;
+	data = malloc(EK_META_PAGE);
 	len = (uint32_t)ek_min(EK_META_PAGE, size - page * EK_META_PAGE);
 	/* Bytes around those wanted may be damaged: that is not our matter. */
-	if (space_read(image, box, page * EK_META_PAGE, data, len, NULL) !=
-	    EK_OK)
+	if (!data || space_read(image, box, page * EK_META_PAGE, data, len,
+				NULL) != EK_OK) {
+		free(data);
 		return space_read(image, box, pos, to, n, err);
-	page_put(&image->meta, slot, box, page, data, len);
+	}
 	memcpy(to, data + at, n);
+	free(page_put(&image->meta, slot, box, page, data, len));
 	return EK_OK;
 }
 

@@ -52,5 +52,6 @@ int img_found(const struct img *m, const char *code);
 extern const struct CMUnitTest rules_tests[];
 extern const struct CMUnitTest limits_tests[];
 extern const struct CMUnitTest space_tests[];
+extern const struct CMUnitTest sort_tests[];
 
 #endif

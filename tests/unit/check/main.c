@@ -7,6 +7,7 @@ int main(void)
 		rules_tests,
 		limits_tests,
 		space_tests,
+		sort_tests,
 		NULL,
 	};
 
