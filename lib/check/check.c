@@ -74,6 +74,7 @@ static ek_status run(struct ck *ck, struct ek_err *err)
 	set_meta_limit(ck);
 	EK_TRY(ck_super_tables(ck, err));
 	EK_TRY(ck_walk(ck, err));
+	EK_TRY(ck_streams_start(ck, err));
 	EK_TRY(ck_links(ck, err));
 	EK_TRY(ck_claims_check(ck, err));
 	return ck_streams_check(ck, err);
@@ -118,6 +119,7 @@ ek_status ek_check(struct ek_source *image,
 		status = run(&ck, err);
 	else
 		status = ek_fail(err, EK_NOMEM, "memory for a check");
+	ck_decode_free(&ck);
 	ek_image_free(ck.image);
 	ek_arena_free(ck.arena);
 	free(ck.dir_buf);

@@ -4,8 +4,8 @@
 
 /*
  * One check of one image. A single thread walks the metadata and notes which
- * bytes belong to what (claims) and which streams there are (streams); then
- * the pool decodes the streams.
+ * bytes belong to what (claims) and which streams there are (streams). Then
+ * the pool decodes the streams, while links and claims are looked at.
  *
  *	superblock -> open -> walk (inodes, attributes, maps, directories)
  *	-> links -> claims -> streams
@@ -82,6 +82,8 @@ struct ck {
 	size_t claims_compact_at; /* number from which merging pays */
 	EK_VEC(struct ck_stream) streams;
 	size_t streams_compact_at;
+	size_t to_decode;	      /* streams, from the first on */
+	struct ck_decoding *decoding; /* NULL: nothing is to be decoded */
 	uint64_t meta_claimed, meta_limit; /* bytes */
 	bool meta_over;
 	bool devices_absent; /* their data cannot be looked at */
@@ -194,9 +196,17 @@ void ck_sort(void *at, size_t n, size_t size,
 /* streams.c, decode.c */
 ek_status ck_stream(struct ck *ck, const struct ck_stream *stream,
 		    struct ek_err *err);
-/* Sort, unite and compare all streams; then decode them unless not wanted. */
+/*
+ * Sort and unite all streams and start to decode them on the pool, unless
+ * not wanted. From now on they do not change.
+ */
+ek_status ck_streams_start(struct ck *ck, struct ek_err *err);
+/* Compare all streams; wait until they are decoded and tell of failures. */
 ek_status ck_streams_check(struct ck *ck, struct ek_err *err);
-/* Decode streams, which are sorted and distinct, on the pool. */
-ek_status ck_decode(struct ck *ck, struct ek_err *err);
+/* Decode the first @n streams, which are sorted and distinct. */
+ek_status ck_decode_start(struct ck *ck, size_t n, struct ek_err *err);
+ek_status ck_decode_end(struct ck *ck, struct ek_err *err);
+/* Stop and free ck->decoding, which may be NULL. */
+void ck_decode_free(struct ck *ck);
 
 #endif

@@ -13,6 +13,8 @@
 
 #define JOB_BYTES   (1u << 20)
 #define JOB_STREAMS 1024u
+/* Jobs that are in flight while the calling thread does something else. */
+#define JOBS_AHEAD 4096u
 /* Failures that one job keeps apart; a broken region gives thousands. */
 #define JOB_FAILURES 16u
 
@@ -29,18 +31,19 @@ struct failure {
 
 struct job {
 	struct ek_job job; /* first */
-	struct decoding *d;
+	struct ck_decoding *d;
 	size_t first, n;
 	uint64_t done_streams, done_bytes;
 	struct failure *failures; /* JOB_FAILURES of them, or NULL */
 	size_t n_failures;	  /* all of them */
 };
 
-struct decoding {
+struct ck_decoding {
 	struct ck *ck;
 	struct worker *workers;
 	unsigned n_workers;
 	struct ek_pool *pool;
+	size_t next, end; /* streams that are in no job yet */
 };
 
 static ek_status grow(uint8_t **buf, size_t *cap, size_t n, struct ek_err *err)
@@ -58,7 +61,7 @@ static ek_status grow(uint8_t **buf, size_t *cap, size_t n, struct ek_err *err)
 	return EK_OK;
 }
 
-static ek_status decoder_of(struct decoding *d, struct worker *w, uint8_t alg,
+static ek_status decoder_of(struct ck_decoding *d, struct worker *w, uint8_t alg,
 			    struct ek_decoder **dec, struct ek_err *err)
 {
 	const struct ek_cfgs *cfgs = &d->ck->image->cfgs;
@@ -82,7 +85,7 @@ static ek_status read_run(struct ck *ck, const struct ck_stream *first,
 	return ek_device_read(ck->image, first->space, first->pa, to, n, err);
 }
 
-static ek_status decode_one(struct decoding *d, struct worker *w,
+static ek_status decode_one(struct ck_decoding *d, struct worker *w,
 			    const struct ck_stream *s, const uint8_t *in,
 			    struct ek_err *err)
 {
@@ -119,7 +122,7 @@ static ek_status run_job(struct ek_job *base, unsigned worker,
 			 struct ek_err *err)
 {
 	struct job *job = (struct job *)base;
-	struct decoding *d = job->d;
+	struct ck_decoding *d = job->d;
 	struct worker *w = &d->workers[worker];
 	const struct ck_stream *s = &d->ck->streams.at[job->first];
 	uint64_t end = 0;
@@ -178,7 +181,7 @@ static ek_status report(struct ck *ck, const struct job *job)
 	return EK_OK;
 }
 
-static ek_status settle(struct decoding *d, struct job *job, struct ek_err *err)
+static ek_status settle(struct ck_decoding *d, struct job *job, struct ek_err *err)
 {
 	struct ek_check_result *r = d->ck->result;
 	ek_status status = job->job.status;
@@ -194,76 +197,87 @@ static ek_status settle(struct decoding *d, struct job *job, struct ek_err *err)
 	return status;
 }
 
-/* How many streams from @first on one job takes. */
-static size_t job_size(const struct ck *ck, size_t first)
+/* How many of the streams from the next one on a job takes. */
+static size_t job_size(const struct ck_decoding *d)
 {
-	const struct ck_stream *s = &ck->streams.at[first];
+	const struct ck_stream *s = &d->ck->streams.at[d->next];
 	size_t n = 1;
 
-	while (first + n < ck->streams.n && n < JOB_STREAMS &&
+	while (d->next + n < d->end && n < JOB_STREAMS &&
 	       s[n].space == s->space &&
 	       s[n].pa + s[n].plen - s->pa <= JOB_BYTES)
 		n++;
 	return n;
 }
 
-static ek_status submit_all(struct decoding *d, struct ek_err *err)
+/* Submit as much as the pool takes. */
+static ek_status submit(struct ck_decoding *d, struct ek_err *err)
 {
-	struct ek_job *taken;
-	size_t at = 0;
+	while (d->next < d->end && !ek_pool_full(d->pool)) {
+		struct job *job = calloc(1, sizeof(*job));
 
-	while (at < d->ck->streams.n) {
-		struct job *job;
-
-		if (ek_pool_full(d->pool))
-			EK_TRY(settle(d, (struct job *)ek_pool_take(d->pool),
-				      err));
-		job = calloc(1, sizeof(*job));
 		if (!job)
 			return ek_fail(err, EK_NOMEM, "a job");
 		job->job.run = run_job;
 		job->d = d;
-		job->first = at;
-		job->n = job_size(d->ck, at);
-		at += job->n;
+		job->first = d->next;
+		job->n = job_size(d);
+		d->next += job->n;
 		ek_pool_submit(d->pool, &job->job);
 	}
-	while ((taken = ek_pool_take(d->pool)))
-		EK_TRY(settle(d, (struct job *)taken, err));
 	return EK_OK;
 }
 
-static void finish(struct decoding *d)
+void ck_decode_free(struct ck *ck)
 {
+	struct ck_decoding *d = ck->decoding;
 	struct ek_job *taken;
 	unsigned i, k;
 
+	if (!d)
+		return;
 	while (d->pool && (taken = ek_pool_take(d->pool))) {
 		free(((struct job *)taken)->failures);
 		free(taken);
 	}
 	ek_pool_free(d->pool);
-	for (i = 0; i < d->n_workers; i++) {
+	for (i = 0; d->workers && i < d->n_workers; i++) {
 		for (k = 0; k < EK_ALG_COUNT; k++)
 			ek_decoder_free(d->workers[i].decoders[k]);
 		free(d->workers[i].in);
 		free(d->workers[i].out);
 	}
 	free(d->workers);
+	free(d);
+	ck->decoding = NULL;
 }
 
-ek_status ck_decode(struct ck *ck, struct ek_err *err)
+ek_status ck_decode_start(struct ck *ck, size_t n, struct ek_err *err)
 {
-	struct decoding d = {.ck = ck};
-	ek_status status;
+	struct ck_decoding *d = calloc(1, sizeof(*d));
 
-	d.n_workers = ck->options->workers ? ck->options->workers : ek_cpus();
-	d.workers = calloc(d.n_workers, sizeof(*d.workers));
-	if (!d.workers)
+	ck->decoding = d;
+	if (!d)
 		return ek_fail(err, EK_NOMEM, "workers");
-	status = ek_pool_new(d.n_workers, d.n_workers * 2, &d.pool, err);
-	if (status == EK_OK)
-		status = submit_all(&d, err);
-	finish(&d);
-	return status;
+	d->ck = ck;
+	d->end = n;
+	d->n_workers = ck->options->workers ? ck->options->workers : ek_cpus();
+	d->workers = calloc(d->n_workers, sizeof(*d->workers));
+	if (!d->workers)
+		return ek_fail(err, EK_NOMEM, "workers");
+	EK_TRY(ek_pool_new(d->n_workers, ek_max(d->n_workers * 2, JOBS_AHEAD),
+			   &d->pool, err));
+	return submit(d, err);
+}
+
+ek_status ck_decode_end(struct ck *ck, struct ek_err *err)
+{
+	struct ck_decoding *d = ck->decoding;
+	struct ek_job *taken;
+
+	while ((taken = ek_pool_take(d->pool))) {
+		EK_TRY(settle(d, (struct job *)taken, err));
+		EK_TRY(submit(d, err));
+	}
+	return EK_OK;
 }

@@ -96,37 +96,42 @@ static ek_status compare_neighbours(struct ck *ck)
 	return EK_OK;
 }
 
-/* Keep as many streams, in order, as the budget allows. */
-static ek_status budget(struct ck *ck)
+/* How many streams, in order, the budget allows to decode. */
+static size_t within_budget(const struct ck *ck)
 {
 	uint64_t left = ck->max_decode;
 	size_t i;
 
 	for (i = 0; i < ck->streams.n; i++) {
-		const struct ck_stream *s = &ck->streams.at[i];
-
-		if (s->llen > left) {
-			ck_find(ck, CK_DATA_BUDGET, s->owner, NULL,
-				CK_NO_OFFSET,
-				"%zu of %zu streams were not decoded: more "
-				"than %llu bytes",
-				ck->streams.n - i, ck->streams.n,
-				(unsigned long long)ck->max_decode);
-			ck->streams.n = i;
-			return EK_OK;
-		}
-		left -= s->llen;
+		if (ck->streams.at[i].llen > left)
+			break;
+		left -= ck->streams.at[i].llen;
 	}
-	return EK_OK;
+	return i;
+}
+
+ek_status ck_streams_start(struct ck *ck, struct ek_err *err)
+{
+	compact(ck);
+	ck->result->pclusters = ck->streams.n;
+	if (ck->options->metadata_only || ck->streams.n == 0)
+		return EK_OK;
+	ck->to_decode = within_budget(ck);
+	return ck_decode_start(ck, ck->to_decode, err);
 }
 
 ek_status ck_streams_check(struct ck *ck, struct ek_err *err)
 {
-	compact(ck);
-	ck->result->pclusters = ck->streams.n;
 	EK_TRY(compare_neighbours(ck));
-	if (ck->options->metadata_only || ck->streams.n == 0)
+	if (!ck->decoding)
 		return EK_OK;
-	EK_TRY(budget(ck));
-	return ck_decode(ck, err);
+	if (ck->to_decode < ck->streams.n)
+		ck_find(ck, CK_DATA_BUDGET,
+			ck->streams.at[ck->to_decode].owner, NULL,
+			CK_NO_OFFSET,
+			"%zu of %zu streams were not decoded: more than %llu "
+			"bytes",
+			ck->streams.n - ck->to_decode, ck->streams.n,
+			(unsigned long long)ck->max_decode);
+	return ck_decode_end(ck, err);
 }

@@ -171,6 +171,7 @@ static void test_streams_are_united(void **state)
 		stream(s, 4096, 4096, 9000, false);
 		stream(s, 8192, 4096, 100 + i, true);
 	}
+	assert_int_equal(ck_streams_start(&s->ck, NULL), EK_OK);
 	assert_int_equal(ck_streams_check(&s->ck, NULL), EK_OK);
 	assert_int_equal(s->ck.streams.n, 2);
 	assert_int_equal(s->ck.streams.at[0].llen, 9000);
@@ -191,6 +192,7 @@ static void test_streams_that_disagree(void **state)
 	stream(s, 4096, 4096, 6000, false);
 	stream(s, 16384, 8192, 5000, false);
 	stream(s, 20480, 4096, 5000, false);
+	assert_int_equal(ck_streams_start(&s->ck, NULL), EK_OK);
 	assert_int_equal(ck_streams_check(&s->ck, NULL), EK_OK);
 	assert_int_equal(s->result.errors, 1);
 	assert_int_equal(s->result.warnings, 1);
