@@ -61,9 +61,13 @@ ek_status ek_chunks_sum(struct ek_build_job *job, struct ek_job_file *f,
 	return EK_OK;
 }
 
-/* Append to where chunks go. */
-static ek_status append(struct ek_build *b, const uint8_t *from, size_t n,
-			struct ek_err *err)
+uint64_t ek_chunks_next(const struct ek_build *b)
+{
+	return b->blob ? b->blob_blk : b->next_blk;
+}
+
+ek_status ek_chunks_append(struct ek_build *b, const uint8_t *from, size_t n,
+			   struct ek_err *err)
 {
 	if (!b->blob)
 		return ek_build_append(b, from, n, err);
@@ -84,7 +88,7 @@ ek_status ek_chunks_take(struct ek_build *b, const struct ek_chunk_sum *sums,
 			 size_t n, const uint8_t *at, struct ek_err *err)
 {
 	unsigned bits = unit_bits(b);
-	uint64_t next = b->blob ? b->blob_blk : b->next_blk;
+	uint64_t next = ek_chunks_next(b);
 	size_t from = 0, to = 0; /* new bytes that are not appended yet */
 
 	for (size_t i = 0; i < n; i++) {
@@ -104,13 +108,13 @@ ek_status ek_chunks_take(struct ek_build *b, const struct ek_chunk_sum *sums,
 			continue;
 		}
 		if (to != pos) {
-			EK_TRY(append(b, at + from, to - from, err));
+			EK_TRY(ek_chunks_append(b, at + from, to - from, err));
 			from = pos;
 		}
 		to = pos + len;
 		next += len / b->bs;
 	}
-	return append(b, at + from, to - from, err);
+	return ek_chunks_append(b, at + from, to - from, err);
 }
 
 ek_status ek_chunks_place(struct ek_build *b, struct ek_tree_inode *inode,
@@ -153,30 +157,38 @@ static unsigned widen(const struct ek_build *b, const uint32_t *blocks,
 	return bits;
 }
 
-ek_status ek_build_chunked(struct ek_build *b, struct ek_tree_inode *inode,
-			   const uint32_t *blocks, size_t n, unsigned bits,
+ek_status ek_chunks_record(struct ek_build *b, struct ek_tree_inode *inode,
+			   unsigned bits, struct ek_chunk_map *map,
 			   struct ek_err *err)
 {
 	bool indexes =
 		b->sb.extra_devices || b->opt.chunk_form == EK_CHUNK_INDEXES;
-	unsigned wide = widen(b, blocks, n, bits, inode->size);
-	struct ek_chunk_map map;
 	struct ek_inode in;
 	size_t array;
-	uint8_t *at;
 
 	b->sb.incompat |= EK_INCOMPAT_CHUNKED_FILE;
 	b->uses |= EK_USE_CHUNKS;
 	ek_build_inode_fill(b, inode, &in);
 	in.layout = EK_LAYOUT_CHUNK;
-	EK_TRY(ek_chunk_format(&b->sb, wide, indexes, false, &in.chunk_format,
+	EK_TRY(ek_chunk_format(&b->sb, bits, indexes, false, &in.chunk_format,
 			       err));
 	EK_TRY(ek_build_inode_head(b, inode, &in, err));
-	EK_TRY(ek_chunk_map_init(&b->sb, &in, 0, &map, err));
+	EK_TRY(ek_chunk_map_init(&b->sb, &in, 0, map, err));
+	array = (size_t)map->count * map->unit;
+	return ek_buf_append_zeros(
+		&b->record, (size_t)map->pos - b->record.len + array, err);
+}
+
+ek_status ek_build_chunked(struct ek_build *b, struct ek_tree_inode *inode,
+			   const uint32_t *blocks, size_t n, unsigned bits,
+			   struct ek_err *err)
+{
+	unsigned wide = widen(b, blocks, n, bits, inode->size);
+	struct ek_chunk_map map;
+	uint8_t *at;
+
+	EK_TRY(ek_chunks_record(b, inode, wide, &map, err));
 	EK_BUG_ON(map.count != ek_div_up(n, UINT64_C(1) << (wide - bits)));
-	array = (size_t)map.count * map.unit;
-	EK_TRY(ek_buf_append_zeros(
-		&b->record, (size_t)map.pos - b->record.len + array, err));
 	at = b->record.data + map.pos;
 	for (size_t i = 0; i < n; i += (size_t)1 << (wide - bits)) {
 		struct ek_chunk c = {.blk = blocks[i],
@@ -188,26 +200,4 @@ ek_status ek_build_chunked(struct ek_build *b, struct ek_tree_inode *inode,
 		at += map.unit;
 	}
 	return ek_build_inode_place(b, inode, true, err);
-}
-
-ek_status ek_build_hole(struct ek_build *b, struct ek_tree_inode *inode,
-			struct ek_err *err)
-{
-	unsigned bits = b->blkszbits;
-	ek_status status = EK_OK;
-	uint32_t *blocks;
-	size_t n;
-
-	while (bits < b->blkszbits + EK_CHUNK_FMT_BITS &&
-	       UINT64_C(1) << bits < inode->size)
-		bits++;
-	/* At most 2^23, as a file has less than 2^63 bytes. */
-	n = (size_t)ek_div_up(inode->size, UINT64_C(1) << bits);
-	blocks = malloc(n * sizeof(*blocks));
-	if (!blocks)
-		return ek_fail(err, EK_NOMEM, "no memory for a hole");
-	memset(blocks, 0xff, n * sizeof(*blocks));
-	status = ek_build_chunked(b, inode, blocks, n, bits, err);
-	free(blocks);
-	return status;
 }

@@ -31,8 +31,8 @@ ek_status ek_commit_until(struct ek_build *b, uint32_t end, struct ek_err *err)
 
 		if (ek_plan_of(inode)->indexed) {
 			EK_TRY(ek_index_place(b, inode, err));
-		} else if (ek_plan_of(inode)->hole) {
-			EK_TRY(ek_build_hole(b, inode, err));
+		} else if (ek_plan_of(inode)->sparse) {
+			EK_TRY(ek_sparse_place(b, inode, err));
 		} else if (S_ISREG(inode->mode)) {
 			EK_BUG_ON(inode->size);
 			EK_TRY(ek_build_flat(b, inode, 0, NULL, 0, err));
@@ -119,9 +119,11 @@ static ek_status commit_chunks(struct ek_build *b, struct ek_build_job *job,
 
 	for (uint32_t i = 0; i < job->n_files; i++) {
 		struct ek_job_file *f = &job->files[i];
-		uint64_t blk = b->next_blk;
+		uint64_t blk;
 
+		/* Before it there may be files that jobs do not see. */
 		EK_TRY(reach(b, f->inode, err));
+		blk = b->next_blk;
 		if (f->n_sums) {
 			EK_TRY(ek_chunks_take(b, job->sums + f->sums, f->n_sums,
 					      at, err));

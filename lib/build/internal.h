@@ -82,7 +82,7 @@ struct ek_plan {
 	bool extended;
 	bool tail;    /* the end of the data is inline */
 	bool indexed; /* the data is on a device and stays there */
-	bool hole;    /* there is no data, though there is a size */
+	bool sparse;  /* holes, perhaps with data between them (sparse.c) */
 };
 
 /* An attribute that is shared, and where. */
@@ -203,6 +203,8 @@ struct ek_build {
 	struct ek_sink *blob;  /* NULL: they go into the image */
 	uint64_t blob_blk;     /* where the next one goes */
 	uint64_t index_chunks; /* that point to devices of the source */
+	uint64_t zeros_left;   /* of holes that may still be read or written */
+	uint64_t sparse_chunks;
 
 	/* Metadata. */
 	struct ek_zone zone;
@@ -254,7 +256,7 @@ static inline struct ek_plan *ek_plan_of(const struct ek_tree_inode *inode)
 static inline bool ek_build_has_data(const struct ek_tree_inode *inode)
 {
 	return S_ISREG(inode->mode) && inode->size > 0 &&
-	       !ek_plan_of(inode)->indexed && !ek_plan_of(inode)->hole;
+	       !ek_plan_of(inode)->indexed && !ek_plan_of(inode)->sparse;
 }
 
 /* Bytes of core and attributes. */
@@ -346,9 +348,30 @@ ek_status ek_chunks_place(struct ek_build *b, struct ek_tree_inode *inode,
 ek_status ek_build_chunked(struct ek_build *b, struct ek_tree_inode *inode,
 			   const uint32_t *blocks, size_t n, unsigned bits,
 			   struct ek_err *err);
-/* Place @inode with a size but nothing in it. */
-ek_status ek_build_hole(struct ek_build *b, struct ek_tree_inode *inode,
-			struct ek_err *err);
+/* Where the next chunk goes, and putting whole blocks there. */
+uint64_t ek_chunks_next(const struct ek_build *b);
+ek_status ek_chunks_append(struct ek_build *b, const uint8_t *from, size_t n,
+			   struct ek_err *err);
+/*
+ * Begin the record of @inode with an array for chunks of 1 << @bits bytes,
+ * which is at map->pos in b->record.
+ */
+struct ek_chunk_map;
+ek_status ek_chunks_record(struct ek_build *b, struct ek_tree_inode *inode,
+			   unsigned bits, struct ek_chunk_map *map,
+			   struct ek_err *err);
+
+/* sparse.c: files that are mostly holes, as their source knows. */
+void ek_sparse_init(struct ek_build *b);
+/*
+ * Whether @inode is one: its data is not read by jobs. EK_LIMIT when holes cost
+ * more than a build pays for all of them.
+ */
+ek_status ek_sparse_plan(struct ek_build *b, struct ek_tree_inode *inode,
+			 bool *sparse, struct ek_err *err);
+/* Copy the data there is and place @inode. */
+ek_status ek_sparse_place(struct ek_build *b, struct ek_tree_inode *inode,
+			  struct ek_err *err);
 
 /* index.c */
 /* Take the devices of the source, or the blob, into the superblock. */

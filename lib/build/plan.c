@@ -134,23 +134,6 @@ static ek_status check_inode(const struct ek_tree_inode *inode,
 			     inode->mode, inode->size);
 }
 
-/*
- * Without an index a file needs no reading when its source knows that there is
- * nothing in it. A manifest has digests of zeros, too: then it is read.
- */
-static ek_status plan_hole(struct ek_build *b,
-			   const struct ek_tree_inode *inode, bool *hole,
-			   struct ek_err *err)
-{
-	const struct ek_place *p = NULL;
-	size_t n = EK_PLACE_NONE;
-
-	if (b->src->ops->place && !b->opt.manifest)
-		EK_TRY(b->src->ops->place(b->src, inode, &p, &n, err));
-	*hole = b->opt.no_data || n == 0;
-	return EK_OK;
-}
-
 static ek_status plan_data(struct ek_build *b, struct ek_tree_inode *inode,
 			   struct ek_plan *plan, struct ek_err *err)
 {
@@ -160,14 +143,15 @@ static ek_status plan_data(struct ek_build *b, struct ek_tree_inode *inode,
 	if (inode->size == 0)
 		return EK_OK;
 	EK_TRY(ek_codecs_plan(b, inode, plan, err));
-	if (!b->opt.index)
-		return plan_hole(b, inode, &plan->hole, err);
-	EK_TRY(ek_index_plan(b, inode, &plan->indexed, err));
-	if (!plan->indexed) {
+	if (b->opt.index)
+		EK_TRY(ek_index_plan(b, inode, &plan->indexed, err));
+	if (plan->indexed)
+		return EK_OK;
+	if (b->opt.index) {
 		b->stats->copied_files++;
 		b->stats->copied_bytes += inode->size;
 	}
-	return EK_OK;
+	return ek_sparse_plan(b, inode, &plan->sparse, err);
 }
 
 ek_status ek_build_plan(struct ek_build *b, struct ek_err *err)
@@ -175,6 +159,7 @@ ek_status ek_build_plan(struct ek_build *b, struct ek_err *err)
 	const struct ek_tree *tree = b->tree;
 
 	set_epoch(b);
+	ek_sparse_init(b);
 	EK_TRY(ek_shares_make(b, err));
 	for (uint32_t i = 0; i < tree->n_inodes; i++) {
 		struct ek_tree_inode *inode = tree->inodes[i];

@@ -111,3 +111,35 @@ def headers_only(tar):
         for info in source:
             out.write(info.tobuf(tarfile.PAX_FORMAT))
     return out.getvalue() + END
+
+
+def number(value, n=12):
+    """Octal, or base-256 where that has too few digits."""
+    if value < 8 ** (n - 1):
+        return b"%0*o\0" % (n - 1, value)
+    return b"\x80" + value.to_bytes(n - 1, "big")
+
+
+def _pairs(block, at, segments, room):
+    for offset, length in segments[:room]:
+        block[at:at + 24] = number(offset) + number(length)
+        at += 24
+    return segments[room:]
+
+
+def sparse(name, size, segments, data):
+    """A sparse member in GNU's old form: segments are (offset, length), which
+    data fills one after another."""
+    head = bytearray(header(name, kind=b"S", size=len(data)))
+    rest = _pairs(head, 386, segments, 4)
+    head[482] = bool(rest)
+    head[483:495] = number(size)
+    more = b""
+    while rest:
+        block = bytearray(BLOCK)
+        rest = _pairs(block, 0, rest, 21)
+        block[504] = bool(rest)
+        more += bytes(block)
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    return bytes(head) + more + data + bytes(-len(data) % BLOCK)

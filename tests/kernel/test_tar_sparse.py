@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sparse members: what a few bytes of an archive claim costs no more than they
+are worth, and reads right."""
+
+import os
+import resource
+import subprocess
+
+import pytest
+
+from lib import tars
+from lib.content import noise
+from lib.run import environment
+
+MIB, GIB, TIB, EIB = 1 << 20, 1 << 30, 1 << 40, 1 << 60
+
+
+def member(name, size, pieces):
+    """pieces: {offset: bytes}"""
+    return tars.sparse(name, size, [(at, len(pieces[at])) for at in
+                                    sorted(pieces)],
+                       b"".join(pieces[at] for at in sorted(pieces)))
+
+
+def odd(size):
+    """Pieces where no block begins, to the last byte."""
+    return {5: b"abc", 4090: noise(20), size // 2 + 7: noise(70000, 2),
+            size // 2 + 3 * MIB: b"x", size - 3: b"end"}
+
+
+def holds(path, size, pieces):
+    assert os.path.getsize(path) == size
+    with open(path, "rb") as f:
+        for at, data in pieces.items():
+            before, after = min(at, 600), min(600, size - at - len(data))
+            f.seek(at - before)
+            near = bytearray(before + len(data) + after)
+            for other, text in pieces.items():
+                where = other - (at - before)
+                for i, c in enumerate(text):
+                    if 0 <= where + i < len(near):
+                        near[where + i] = c
+            assert f.read(len(near)) == bytes(near), at
+        # In the middle of holes.
+        for at in range(1, 8):
+            f.seek(size * at // 8 + 200000)
+            got = f.read(1000)
+            assert got == bytes(len(got))
+
+
+def limited(mkfs, *words):
+    """With 512 MiB of memory and 60 seconds of CPU."""
+    def limits():
+        resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4 * GIB, 4 * GIB))
+    done = subprocess.run(mkfs.argv(words), env=environment(),
+                          capture_output=True, preexec_fn=limits)
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert usage.ru_maxrss < 512 << 10
+    return done
+
+
+@pytest.mark.parametrize("options", [
+    ["--tar=f"], ["--tar=f", "-zlz4"], ["--tar=f", "--chunksize=65536"],
+    ["--tar=i"]], ids=["plain", "lz4", "chunks", "index"])
+@pytest.mark.parametrize("size", [7 * MIB, 3 * GIB + 1000, 100 * GIB])
+def test_pieces(mkfs, fsck, mounter, work, size, options):
+    tar = tars.write(work + "/t.tar", tars.member("first", noise(5000)),
+                     member("big", size, odd(size)),
+                     tars.member("last", noise(6000)))
+    image = work + "/i.erofs"
+    done = limited(mkfs, "--quiet", "--no-sync", *options, image, tar)
+    assert done.returncode == 0, done.stderr
+    device = [tar] if options == ["--tar=i"] else []
+    if size == 100 * GIB:
+        assert os.stat(image).st_blocks * 512 < 30 * MIB
+    with mounter.mounted(image, options=",".join(
+            "device=" + d for d in device) or None) as where:
+        holds(where + "/big", size, odd(size))
+        for name, data in (("first", noise(5000)), ("last", noise(6000))):
+            with open(where + "/" + name, "rb") as f:
+                assert f.read() == data
+    if size < 100 * GIB:
+        fsck.ok("--quiet", *["--device=" + d for d in device], image)
+
+
+def test_pieces_in_a_blob(mkfs, mounter, work):
+    size = 20 * GIB
+    tar = tars.write(work + "/t.tar", tars.member("first", noise(5000)),
+                     member("big", size, odd(size)),
+                     tars.member("last", noise(9000)))
+    mkfs.ok("--quiet", "--no-sync", "--chunksize=4096", "--tar=f",
+            "--blobdev=" + work + "/blob", work + "/i.erofs", tar)
+    with mounter.mounted(work + "/i.erofs",
+                         options="device=" + work + "/blob") as where:
+        holds(where + "/big", size, odd(size))
+        with open(where + "/last", "rb") as f:
+            assert f.read() == noise(9000)
+
+
+@pytest.mark.parametrize("options", [["--tar=f"], ["--tar=f", "-zlz4hc"],
+                                     ["--tar=f", "--chunksize=4096"],
+                                     ["--tar=i"]],
+                         ids=["plain", "lz4hc", "chunks", "index"])
+def test_absurd_claims_are_refused(mkfs, work, options):
+    tar = tars.write(work + "/t.tar", member("big", 4 * EIB, odd(4 * EIB)))
+    done = limited(mkfs, "--quiet", *options, work + "/i.erofs", tar)
+    assert done.returncode == 1
+    assert b"/big: a sparse file of 4611686018427387904 bytes" in done.stderr
+    assert os.listdir(work) == ["t.tar"]
+
+
+@pytest.mark.parametrize("options", [["--tar=f"], ["--tar=f", "-zlz4"]],
+                         ids=["plain", "lz4"])
+def test_many_claims(mkfs, work, options):
+    """A thousand headers, each of 20 GiB of holes with a byte in them."""
+    size = 20 * GIB
+    tar = tars.write(work + "/t.tar", *[member("m%d" % i, size,
+                                               {size // 2 + 1: b"x"})
+                                        for i in range(1000)])
+    done = limited(mkfs, "--quiet", "--no-sync", *options,
+                   work + "/i.erofs", tar)
+    assert done.returncode in (0, 1), done.stderr
+    if done.returncode:
+        assert b"sparse file" in done.stderr
+    else:
+        assert os.stat(work + "/i.erofs").st_blocks * 512 < GIB
+
+
+def test_who_needs_the_zeros_is_told(mkfs, work):
+    """A manifest has digests of all of them; old kernels know no holes."""
+    tar = tars.write(work + "/t.tar", member("big", 40 * GIB,
+                                             odd(40 * GIB)))
+    for option in ("--manifest-out=" + work + "/m", "--compat=5.4"):
+        done = limited(mkfs, "--quiet", "--tar=f", option, work + "/i.erofs",
+                       tar)
+        assert done.returncode == 1 and b"sparse file" in done.stderr
+    assert os.listdir(work) == ["t.tar"]
