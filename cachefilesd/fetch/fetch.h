@@ -42,7 +42,10 @@ struct ekd_fetch;
 /* All strings are copied; zeros give the defaults. */
 struct ekd_fetch_options {
 	/*
-	 * Per host; 0: 8. One of them (of two or more) is kept for demand.
+	 * Per host; 0: 8. So many demand requests run at once; others begin
+	 * while fewer than that less one run in all, so demand never waits for
+	 * them. Background requests begin while two at most of what is not
+	 * demand run, as long as demand is under way at the host.
 	 */
 	uint32_t connections;
 	/* Milliseconds; 0: 10 s to connect, 30 s without a byte. */
@@ -171,6 +174,18 @@ ek_status ekd_fetch_stream(struct ekd_fetch *fetch,
  * soon, if it was not called. Unknown ids are ignored.
  */
 void ekd_fetch_cancel(struct ekd_fetch *fetch, uint64_t id);
+
+/*
+ * A reader waits now for what was asked for with less priority. Never lowers.
+ */
+void ekd_fetch_raise(struct ekd_fetch *fetch, uint64_t id,
+		     enum ekd_priority priority);
+
+/*
+ * Bytes of this blob did not verify: what is asked of it from now on comes
+ * from the registry itself, by way of a fresh redirect if it gives one.
+ */
+void ekd_fetch_blame(struct ekd_fetch *fetch, const char *digest);
 
 /* How a request that is under way stands; EK_NOTFOUND when it is not. */
 struct ekd_fetch_info {
