@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The service manager's protocol: what is told to $NOTIFY_SOCKET, and the
+ * descriptors that it keeps while nobody of us lives. */
+
+#include "cachefilesd/holder/priv.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define FIRST_FD 3 /* of those that it gives back */
+#define MOST_FDS 64
+
+static const char *const names[] = {"door", "shared", "api", "listener"};
+
+static void send_text(const char *text, int fd)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	union {
+		const char *from;
+		char *to;
+	} word = {.from = text};
+	struct iovec iov = {.iov_base = word.to, .iov_len = strlen(text)};
+	struct msghdr msg = {.msg_name = &to, .msg_iov = &iov, .msg_iovlen = 1};
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	size_t n;
+	int sock;
+
+	if (!path || (path[0] != '/' && path[0] != '@'))
+		return;
+	n = strnlen(path, sizeof(to.sun_path));
+	if (n == sizeof(to.sun_path))
+		return;
+	memcpy(to.sun_path, path, n);
+	if (path[0] == '@') /* a name without a file */
+		to.sun_path[0] = 0;
+	msg.msg_namelen =
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+	if (fd >= 0) {
+		memset(&control, 0, sizeof(control));
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control);
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		control.head.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
+	}
+	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (sock < 0)
+		return;
+	sendmsg(sock, &msg, MSG_NOSIGNAL);
+	close(sock);
+}
+
+void ekd_notify(const char *text)
+{
+	send_text(text, -1);
+}
+
+void ekd_notify_store(struct ekd_state *h)
+{
+	const int fds[] = {h->door, h->shared_fd, h->api, h->listener};
+	char text[64];
+
+	if (h->options->no_fd_store)
+		return;
+	send_text("FDSTOREREMOVE=1\nFDNAME=door", -1);
+	for (unsigned i = 0; i < 4; i++) {
+		snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s",
+			 names[i]);
+		send_text(text, fds[i]);
+	}
+}
+
+/* The number of name @i in the list "a:b:c"; -1: none. */
+static int find_name(const char *list, const char *name)
+{
+	int fd = FIRST_FD;
+
+	while (*list && fd < FIRST_FD + MOST_FDS) {
+		size_t n = strcspn(list, ":");
+
+		if (n == strlen(name) && strncmp(list, name, n) == 0)
+			return fd;
+		list += n + (list[n] == ':');
+		fd++;
+	}
+	return -1;
+}
+
+void ekd_notify_adopt(struct ekd_state *h, bool *found)
+{
+	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	const char *list = getenv("LISTEN_FDNAMES");
+	int *const to[] = {&h->door, &h->shared_fd, &h->api, &h->listener};
+	int fds[4];
+
+	*found = false;
+	if (!pid || !count || !list || h->options->no_fd_store ||
+	    strtol(pid, NULL, 10) != getpid() || strtol(count, NULL, 10) < 4)
+		return;
+	for (unsigned i = 0; i < 4; i++) {
+		fds[i] = find_name(list, names[i]);
+		if (fds[i] < 0 || fcntl(fds[i], F_GETFD) < 0)
+			return;
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		*to[i] = fds[i];
+		fcntl(fds[i], F_SETFD, FD_CLOEXEC);
+	}
+	*found = true;
+}

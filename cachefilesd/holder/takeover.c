@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * One service, one holder: a new one gets the descriptors from the old (an
+ * upgrade) or from a worker whose holder died, over holder.sock.
+ */
+
+#include "base/try.h"
+#include "cachefilesd/holder/priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define GIVE_WAIT_S 2
+/* An orphaned worker may first have to notice that it is one. */
+#define TAKE_WAIT_S 30
+#define FDS	    4u
+
+static void set_limit(int fd, int seconds)
+{
+	struct timeval limit = {.tv_sec = seconds};
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
+/* -1: nobody listens. */
+static int call(struct ekd_state *h)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	const int one = 1;
+
+	if (fd < 0)
+		return -1;
+	snprintf(to.sun_path, sizeof(to.sun_path), "%.90s/holder.sock", h->run);
+	setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one));
+	set_limit(fd, TAKE_WAIT_S);
+	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static ek_status take_conns(struct ekd_state *h, int fd, uint32_t n,
+			    struct ek_err *err)
+{
+	int fds[EKD_MESSAGE_FDS];
+	unsigned got;
+
+	for (uint32_t i = 0; i < n; i++) {
+		EK_TRY(ekd_message_receive(fd, &h->in, fds, &got, NULL,
+					   h->scratch, err));
+		for (unsigned k = 1; k < got; k++)
+			close(fds[k]);
+		if (h->in.op != EKD_OP_CONN || got == 0) {
+			if (got)
+				close(fds[0]);
+			return ek_fail(err, EK_CORRUPT,
+				       "take-over: a "
+				       "connection is missing");
+		}
+		h->conns[i].id = h->in.value;
+		h->conns[i].fd = fds[0];
+	}
+	return EK_OK;
+}
+
+static ek_status ask(struct ekd_state *h, int fd, int *pid, int *channel,
+		     struct ek_err *err)
+{
+	int fds[EKD_MESSAGE_FDS];
+	unsigned n, wanted;
+
+	memset(&h->out, 0, sizeof(h->out));
+	h->out.op = EKD_OP_TAKE;
+	h->out.seq = 1;
+	h->out.value = h->options->upgrade ? EKD_TAKE_UPGRADE : 0;
+	EK_TRY(ekd_message_send(fd, &h->out, NULL, 0, true, h->scratch, err));
+	EK_TRY(ekd_message_receive(fd, &h->in, fds, &n, pid, h->scratch, err));
+	wanted = h->in.status == EK_OK && h->in.hand.role == EKD_ROLE_HOLDER
+			 ? FDS + 1
+			 : FDS;
+	if (h->in.op != EKD_OP_TAKE || !h->in.reply ||
+	    (h->in.status == EK_OK && n != wanted)) {
+		for (unsigned i = 0; i < n; i++)
+			close(fds[i]);
+		return ek_fail(err, EK_CORRUPT, "take-over: not a holder");
+	}
+	if (h->in.status != EK_OK)
+		return ek_fail(err, h->in.status, "%s", h->in.text);
+	h->door = fds[0];
+	h->shared_fd = fds[1];
+	h->api = fds[2];
+	h->listener = fds[3];
+	if (h->in.hand.role == EKD_ROLE_HOLDER) {
+		*channel = fds[FDS];
+		*pid = (int)h->in.hand.pid;
+	} else {
+		*channel = fd;
+	}
+	return take_conns(h, fd, h->in.hand.conns, err);
+}
+
+static ek_status finish(struct ekd_state *h, int fd, int pid, int channel,
+			struct ek_err *err)
+{
+	EK_TRY(ekd_shared_map(h->shared_fd, &h->shared, err));
+	h->kept = *ekd_shared_door(h->shared);
+	if (pid)
+		EK_TRY(ekd_worker_adopt(h, pid, channel, err));
+	ekd_holder_step(h, "holder:taken");
+	memset(&h->out, 0, sizeof(h->out));
+	h->out.op = EKD_OP_DONE;
+	return ekd_message_send(fd, &h->out, NULL, 0, true, h->scratch, err);
+}
+
+ek_status ekd_take(struct ekd_state *h, bool living, bool *taken,
+		   struct ek_err *err)
+{
+	int fd = call(h), pid = 0, channel = -1;
+	const int none = 0;
+	ek_status status;
+
+	*taken = false;
+	if (fd < 0) {
+		if (!living)
+			return EK_OK;
+		return ek_fail(err, EK_EXISTS,
+			       "%s: another process starts or stops there",
+			       h->run);
+	}
+	status = ask(h, fd, &pid, &channel, err);
+	if (status == EK_CANCELLED && !living)
+		return EK_OK; /* it died before it could answer */
+	if (status == EK_OK)
+		status = finish(h, fd, pid, channel, err);
+	if (status != EK_OK) {
+		close(fd);
+		return status;
+	}
+	setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &none, sizeof(none));
+	set_limit(fd, 0);
+	if (channel != fd)
+		close(fd);
+	/* A holder lets go of the lock as it exits. */
+	if (living)
+		while (flock(h->lock, LOCK_EX) != 0 && errno == EINTR)
+			;
+	h->api_public = true;
+	h->upgrading = h->options->upgrade;
+	*taken = true;
+	return EK_OK;
+}
+
+static ek_status refuse(struct ekd_state *h, int fd, ek_status status,
+			const char *text)
+{
+	memset(&h->out, 0, sizeof(h->out));
+	h->out.op = EKD_OP_TAKE;
+	h->out.reply = true;
+	h->out.seq = h->in.seq;
+	h->out.status = status;
+	snprintf(h->out.text, EKD_TEXT, "%s", text);
+	ekd_message_send(fd, &h->out, NULL, 0, false, h->scratch, NULL);
+	return status;
+}
+
+static ek_status send_all(struct ekd_state *h, int fd, struct ek_err *err)
+{
+	const int fds[] = {h->door, h->shared_fd, h->api, h->listener,
+			   h->worker.channel};
+	uint32_t conns = 0;
+
+	for (unsigned i = 0; i < EKD_CONNS; i++)
+		conns += h->conns[i].id != 0;
+	memset(&h->out, 0, sizeof(h->out));
+	h->out.op = EKD_OP_TAKE;
+	h->out.reply = true;
+	h->out.seq = h->in.seq;
+	h->out.hand.role = EKD_ROLE_HOLDER;
+	h->out.hand.pid = (uint32_t)h->worker.pid;
+	h->out.hand.conns = conns;
+	h->out.hand.generation = ekd_shared_generation(h->shared);
+	EK_TRY(ekd_message_send(fd, &h->out, fds, FDS + 1, true, h->scratch,
+				err));
+	for (unsigned i = 0; i < EKD_CONNS; i++) {
+		if (!h->conns[i].id)
+			continue;
+		memset(&h->out, 0, sizeof(h->out));
+		h->out.op = EKD_OP_CONN;
+		h->out.value = h->conns[i].id;
+		EK_TRY(ekd_message_send(fd, &h->out, &h->conns[i].fd, 1, true,
+					h->scratch, err));
+	}
+	return EK_OK;
+}
+
+static ek_status give(struct ekd_state *h, int fd, struct ek_err *err)
+{
+	struct ucred cred = {0};
+	socklen_t size = sizeof(cred);
+	int fds[EKD_MESSAGE_FDS];
+	char text[64];
+	unsigned n;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) != 0 ||
+	    cred.uid != geteuid())
+		return ek_fail(err, EK_INVALID, "a caller who is not us");
+	EK_TRY(ekd_message_receive(fd, &h->in, fds, &n, NULL, h->scratch, err));
+	for (unsigned i = 0; i < n; i++)
+		close(fds[i]);
+	if (h->in.op != EKD_OP_TAKE || h->in.reply)
+		return ek_fail(err, EK_CORRUPT, "not a holder");
+	snprintf(text, sizeof(text), "process %d holds it already",
+		 (int)getpid());
+	if (!(h->in.value & EKD_TAKE_UPGRADE))
+		return refuse(h, fd, EK_EXISTS, text);
+	if (h->worker.pid == 0 || h->worker.channel < 0 || !h->worker.ready ||
+	    ekd_job_any(h) || h->upgrading)
+		return refuse(h, fd, EK_LIMIT, "it is busy: try again");
+	ekd_holder_step(h, "holder:giving");
+	EK_TRY(send_all(h, fd, err));
+	EK_TRY(ekd_message_receive(fd, &h->in, fds, &n, NULL, h->scratch, err));
+	for (unsigned i = 0; i < n; i++)
+		close(fds[i]);
+	if (h->in.op != EKD_OP_DONE)
+		return ek_fail(err, EK_CORRUPT, "not a holder");
+	return EK_OK;
+}
+
+void ekd_give(struct ekd_state *h)
+{
+	int fd = accept4(h->listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	set_limit(fd, GIVE_WAIT_S);
+	if (give(h, fd, &h->err) == EK_OK) {
+		ekd_log(h, 2, "event=handed-over");
+		h->ending = EKD_END_HANDED;
+	} else {
+		ekd_log(h, 1, "event=take-over error=\"%s\"", h->err.text);
+	}
+	close(fd);
+}
