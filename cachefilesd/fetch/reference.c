@@ -147,7 +147,7 @@ static ek_status parts(const char *text, struct ekd_reference *ref,
 			memcpy(ref->tag, "latest", sizeof("latest"));
 		return EK_OK;
 	}
-	ref->tag[0] = '\0';
+	memset(ref->tag, 0, sizeof(ref->tag));
 	if (!ekd_digest_ok(digest + 1))
 		return ek_fail(err, EK_INVALID,
 			       "a digest is sha256: and 64 lower-case digits");
