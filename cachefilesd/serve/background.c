@@ -19,9 +19,11 @@
 #define PREFETCH_TRIES 3
 /* Leaves that one look at the store covers. */
 #define SCAN 4096
-/* Milliseconds between passes over a blob that did not work. */
+/* Milliseconds of pause after a failure of completion: doubled each time. */
 #define PASS_WAIT     1000
 #define PASS_WAIT_MAX 60000
+/* Microseconds before the next pass over a blob. */
+#define PASS_PAUSE 200000
 
 static ek_status append(struct ekd_served *s, uint32_t first, uint32_t end,
 			struct ek_err *err)
@@ -110,6 +112,9 @@ void ekd_background_failed(struct ekd_served *s, const struct ekd_flight *f,
 	if (f->why == EKD_WHY_COMPLETE) {
 		s->pass_failed = true;
 		s->pass_at = ekd_now_us() + s->pass_wait * INT64_C(1000);
+		s->pass_wait = s->pass_wait * 2 < PASS_WAIT_MAX
+				       ? s->pass_wait * 2
+				       : PASS_WAIT_MAX;
 		ekd_serve_log(s->serve, "%s: completion: %s",
 			      ekd_blob_name(s->blob), err->text);
 		return;
@@ -234,22 +239,20 @@ static bool any_flight(const struct ekd_served *s, enum ekd_why why)
 	return false;
 }
 
-/* All of the blob was looked at. */
-static void end_pass(struct ekd_served *s, int64_t now)
+/* All of the blob was looked at. False: nothing to be done now. */
+static bool end_pass(struct ekd_served *s, int64_t now)
 {
 	struct ek_err err;
 
 	if (any_flight(s, EKD_WHY_COMPLETE))
-		return;
+		return false;
 	if (ekd_blob_complete(s->blob)) {
 		s->completing = false;
 	} else if (s->pass_failed) {
 		s->cursor = 0;
 		s->pass_failed = false;
-		s->pass_at = now + s->pass_wait * INT64_C(1000);
-		s->pass_wait = s->pass_wait * 2 < PASS_WAIT_MAX
-				       ? s->pass_wait * 2
-				       : PASS_WAIT_MAX;
+		if (s->pass_at < now + PASS_PAUSE)
+			s->pass_at = now + PASS_PAUSE;
 	} else {
 		/* What came was evicted: going on would never end. */
 		s->completing = false;
@@ -258,6 +261,7 @@ static void end_pass(struct ekd_served *s, int64_t now)
 		ekd_note_error(s, &err);
 		ekd_serve_log(s->serve, "completion ends: %s", err.text);
 	}
+	return true;
 }
 
 static void pay(struct ekd_serve *v, uint64_t bytes, int64_t now)
@@ -279,10 +283,8 @@ static bool complete_one(struct ekd_served *s, int64_t now)
 	struct ek_err err;
 	ek_status status;
 
-	if (first >= n) {
-		end_pass(s, now);
-		return false;
-	}
+	if (first >= n)
+		return end_pass(s, now);
 	if (end > n)
 		end = n;
 	s->cursor = end;

@@ -411,16 +411,24 @@ static int64_t sooner(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* The end of the run of wanted leaves from @i on that nobody fetches. */
-static uint32_t run_end(const struct ekd_served *s, uint32_t i, int64_t now)
+static bool wanted_alone(const struct ekd_served *s, uint32_t leaf, int64_t now)
+{
+	return ekd_read_wanted(s, leaf) && !cover(s, leaf, now);
+}
+
+/* Leaf *first and its neighbours that are wanted and that nobody fetches. */
+static void widen(const struct ekd_served *s, uint32_t *first, uint32_t *end,
+		  int64_t now)
 {
 	uint32_t most = ekd_flight_leaves(s, EKD_WHY_DEMAND);
-	uint32_t end = i + 1;
 
-	while (end < s->leaves->n && end - i < most &&
-	       ekd_read_wanted(s, end) && !cover(s, end, now))
-		end++;
-	return end;
+	*end = *first + 1;
+	while (*end < s->leaves->n && *end - *first < most &&
+	       wanted_alone(s, *end, now))
+		++*end;
+	while (*first > 0 && *end - *first < most &&
+	       wanted_alone(s, *first - 1, now))
+		--*first;
 }
 
 bool ekd_plan(struct ekd_served *s, struct ekd_read *r, struct ekd_read **out)
@@ -431,6 +439,7 @@ bool ekd_plan(struct ekd_served *s, struct ekd_read *r, struct ekd_read **out)
 
 	for (uint32_t i = r->own.first, end; i < r->own.end; i = end) {
 		const struct ekd_flight *f;
+		uint32_t first = i;
 		ek_status status;
 
 		end = i + 1;
@@ -439,21 +448,24 @@ bool ekd_plan(struct ekd_served *s, struct ekd_read *r, struct ekd_read **out)
 		f = cover(s, i, now);
 		if (f) {
 			joined = true;
-			recheck = sooner(recheck, patience(s, f));
+			/* Past it, there is nothing more to be tried. */
+			if (patience(s, f) > now)
+				recheck = sooner(recheck, patience(s, f));
 			continue;
 		}
-		end = run_end(s, i, now);
+		widen(s, &first, &end, now);
 		if (ekd_in_flight(s, i))
 			s->stats.doubled++;
-		status = ekd_flight_start(s, EKD_WHY_DEMAND, i, end, &err);
+		status = ekd_flight_start(s, EKD_WHY_DEMAND, first, end, &err);
 		if (status == EK_LIMIT) {
 			s->starved = true;
 			break;
 		}
 		if (status != EK_OK) {
-			ekd_read_fail(s, i, end, status, &err, out);
+			ekd_read_fail(s, first, end, status, &err, out);
 			return false;
 		}
+		recheck = sooner(recheck, patience(s, s->flights));
 	}
 	if (joined)
 		s->stats.joined++;
