@@ -440,6 +440,7 @@ static ek_status read_members(struct ek_tar_input *in, const char *name,
 	ek_tar_free(b->tar);
 	ek_edit_free(b->edit);
 	ek_vec_free(&b->later);
+	free(b->last_path);
 	if (status != EK_OK) {
 		ek_tree_free(b->tree);
 		b->tree = NULL;

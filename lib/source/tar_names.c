@@ -52,6 +52,44 @@ static ek_status climbs(const char *path, struct ek_err *err)
 	return ek_fail(err, EK_CORRUPT, "'%s' climbs by \"..\"", path);
 }
 
+/*
+ * Members of one directory mostly follow each other. The part of @path up to
+ * its last name when it is the last one's, still a directory; else 0.
+ */
+static size_t same_directory(const struct ek_tar_build *b, const char *path,
+			     const char **name, size_t *name_len)
+{
+	const char *p = path + b->last_len;
+
+	if (!b->last || strncmp(path, b->last_path, b->last_len) != 0 ||
+	    b->last->removed || !S_ISDIR(b->last->inode->mode))
+		return 0;
+	*name_len = component(&p);
+	*name = p;
+	if (!*name_len || !is_last(p + *name_len) ||
+	    (*name_len == 2 && p[0] == '.' && p[1] == '.'))
+		return 0;
+	return b->last_len;
+}
+
+/* Remember @dir as what the first @len bytes of @path lead to. */
+static ek_status remember(struct ek_tar_build *b, struct ek_edit_node *dir,
+			  const char *path, size_t len, struct ek_err *err)
+{
+	if (len > b->last_room) {
+		char *at = realloc(b->last_path, len);
+
+		if (!at)
+			return ek_fail(err, EK_NOMEM, "no memory for a path");
+		b->last_path = at;
+		b->last_room = len;
+	}
+	memcpy(b->last_path, path, len);
+	b->last_len = len;
+	b->last = dir;
+	return EK_OK;
+}
+
 ek_status ek_tar_parent(struct ek_tar_build *b, const char *path,
 			struct ek_edit_node **parent, const char **name,
 			size_t *name_len, struct ek_err *err)
@@ -61,6 +99,10 @@ ek_status ek_tar_parent(struct ek_tar_build *b, const char *path,
 	unsigned depth = 0;
 	size_t n;
 
+	if (same_directory(b, path, name, name_len)) {
+		*parent = b->last;
+		return EK_OK;
+	}
 	*name_len = 0;
 	while ((n = component(&p)) != 0) {
 		if (n == 2 && p[0] == '.' && p[1] == '.')
@@ -85,6 +127,9 @@ ek_status ek_tar_parent(struct ek_tar_build *b, const char *path,
 		dir = next;
 	}
 	*parent = dir;
+	/* Only a prefix that ends in a slash ends with a whole name. */
+	if (*name_len && *name > path && (*name)[-1] == '/')
+		return remember(b, dir, path, (size_t)(*name - path), err);
 	return EK_OK;
 }
 

@@ -29,6 +29,10 @@ struct ek_tar_build {
 	struct ek_edit *edit;
 	struct ek_tar *tar;
 	const struct ek_tar_entry *e;
+	/* The directory of the last member; of an entry's path so many bytes. */
+	struct ek_edit_node *last;
+	char *last_path;
+	size_t last_len, last_room;
 	uint64_t spool_at;
 	bool named; /* a failure says already where in which archive */
 	const char *name;

@@ -42,16 +42,41 @@ static ek_status base256(const uint8_t *field, size_t n, int64_t *value,
 	return EK_OK;
 }
 
+/*
+ * Eight octal digits at once, or the seven and an end that shorter fields
+ * have. Bytes read; 0: it is written in another way.
+ */
+static size_t eight_digits(const uint8_t *field, size_t n, uint64_t *value)
+{
+	uint64_t w;
+
+	if (n < 8)
+		return 0;
+	w = ek_get_le64(field);
+	if (n == 8 && (field[7] == 0 || field[7] == ' '))
+		w = w << 8 | '0';
+	w ^= UINT64_C(0x3030303030303030);
+	if (w & ~UINT64_C(0x0707070707070707))
+		return 0;
+	/* Pairs, then fours, then all; the first digit is the lowest byte. */
+	w = (w << 3 | w >> 8) & UINT64_C(0x003f003f003f003f);
+	w = (w << 6 | w >> 16) & UINT64_C(0x00000fff00000fff);
+	*value = (w << 12 | w >> 32) & 0xffffff;
+	return 8;
+}
+
 ek_status ek_tar_number(const uint8_t *field, size_t n, int64_t *value,
 			struct ek_err *err)
 {
 	uint64_t v = 0;
-	size_t i = 0;
+	size_t i = eight_digits(field, n, &v);
 
-	if (field[0] == 0x80 || field[0] == 0xff)
-		return base256(field, n, value, err);
-	while (i < n && field[i] == ' ')
-		i++;
+	if (!i) {
+		if (field[0] == 0x80 || field[0] == 0xff)
+			return base256(field, n, value, err);
+		while (i < n && field[i] == ' ')
+			i++;
+	}
 	for (; i < n && field[i] >= '0' && field[i] <= '7'; i++) {
 		if (v >> 60)
 			return ek_fail(err, EK_CORRUPT,

@@ -38,6 +38,45 @@ static void numbers_in_every_spelling(void **state)
 	}
 }
 
+/* As the words say it: spaces, digits, then an end or nothing. */
+static bool plain_number(const uint8_t *field, size_t n, int64_t *value)
+{
+	size_t i = 0;
+
+	*value = 0;
+	while (i < n && field[i] == ' ')
+		i++;
+	for (; i < n && field[i] >= '0' && field[i] <= '7'; i++)
+		*value = *value * 8 + (field[i] - '0');
+	return i == n || !field[i] || field[i] == ' ';
+}
+
+static void digits_at_once_are_digits_one_by_one(void **state)
+{
+	static const char letters[] = "0123456701234567012345670123456778 x-";
+	static const uint8_t sizes[] = {1, 7, 8, 9, 11, 12};
+	uint64_t dice = 1;
+
+	(void)state;
+	for (int round = 0; round < 200000; round++) {
+		size_t n = sizes[round % sizeof(sizes)];
+		uint8_t field[12];
+		int64_t got = -1, want;
+		bool good;
+
+		for (size_t i = 0; i < n; i++) {
+			dice = dice * UINT64_C(6364136223846793005) + 1;
+			field[i] = (uint8_t)
+				letters[(dice >> 40) % sizeof(letters)];
+		}
+		good = plain_number(field, n, &want);
+		assert_int_equal(ek_tar_number(field, n, &got, NULL),
+				 good ? EK_OK : EK_CORRUPT);
+		if (good)
+			assert_true(got == want);
+	}
+}
+
 static void twelve_byte_numbers_keep_to_63_bits(void **state)
 {
 	uint8_t f[12] = {0x80};
@@ -118,6 +157,7 @@ static void device_numbers_count_only_for_devices(void **state)
 
 const struct CMUnitTest header_tests[] = {
 	cmocka_unit_test(numbers_in_every_spelling),
+	cmocka_unit_test(digits_at_once_are_digits_one_by_one),
 	cmocka_unit_test(twelve_byte_numbers_keep_to_63_bits),
 	cmocka_unit_test(a_signed_checksum_counts),
 	cmocka_unit_test(prefix_joins_only_in_ustar),
