@@ -239,7 +239,7 @@ static void no_answer(struct ekd_fetch *f, struct ekd_request *rq,
 
 static void success(struct ekd_fetch *f, struct ekd_request *rq)
 {
-	ekd_host_ok(f, rq->host);
+	ekd_fetch_host_ok(f, rq->host);
 	if (rq->hops > 0 && !rq->manifest && !rq->known)
 		ekd_known_set(f, rq, rq->url);
 	ekd_request_end(f, rq, NULL);

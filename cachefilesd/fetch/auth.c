@@ -432,7 +432,7 @@ static void token_taken(struct ekd_fetch *f, struct ekd_auth *auth,
 	auth->secret = NULL;
 	if (!auth->was_post)
 		auth->get_only = true;
-	ekd_host_ok(f, http->host);
+	ekd_fetch_host_ok(f, http->host);
 	auth_done(f, auth);
 }
 

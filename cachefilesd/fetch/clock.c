@@ -36,7 +36,7 @@ uint64_t ekd_jitter(struct ekd_fetch *f, uint64_t ms)
 	return ms / 2 + f->random % (ms / 2 + 1);
 }
 
-void ekd_log(struct ekd_fetch *f, const char *fmt, ...)
+void ekd_fetch_say(struct ekd_fetch *f, const char *fmt, ...)
 {
 	char line[1024];
 	va_list args;

@@ -74,7 +74,7 @@ void ekd_host_free(struct ekd_host *host)
 	free(host);
 }
 
-void ekd_host_ok(struct ekd_fetch *f, struct ekd_host *host)
+void ekd_fetch_host_ok(struct ekd_fetch *f, struct ekd_host *host)
 {
 	host->rest_until = 0;
 	pthread_mutex_lock(&f->lock);

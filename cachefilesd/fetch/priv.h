@@ -236,7 +236,7 @@ uint64_t ekd_now(void); /* ms, monotonic */
 uint64_t ekd_wall_ms(void);
 /* From half of @ms to all of it. */
 uint64_t ekd_jitter(struct ekd_fetch *f, uint64_t ms);
-void ekd_log(struct ekd_fetch *f, const char *fmt, ...)
+void ekd_fetch_say(struct ekd_fetch *f, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Overwrites and frees; NULL allowed. */
 void ekd_wipe(char *secret);
@@ -277,7 +277,7 @@ ek_status ekd_http_why(struct ekd_http *http, CURLcode code,
 /* host.c */
 ek_status ekd_host_get(struct ekd_fetch *f, const struct ekd_origin *origin,
 		       struct ekd_host **host, struct ek_err *err);
-void ekd_host_ok(struct ekd_fetch *f, struct ekd_host *host);
+void ekd_fetch_host_ok(struct ekd_fetch *f, struct ekd_host *host);
 void ekd_host_failed(struct ekd_fetch *f, struct ekd_host *host,
 		     const char *why);
 void ekd_host_free(struct ekd_host *host);

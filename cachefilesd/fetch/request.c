@@ -299,7 +299,7 @@ static void clear_try(struct ekd_fetch *f, struct ekd_request *rq,
 	if (how == EKD_OFFLINE && rq->endpoint < f->config.n_mirrors &&
 	    rq->host == rq->home && rq->home) {
 		rq->home->rest_until = ekd_now() + EKD_MIRROR_REST_MS;
-		ekd_log(f, "mirror passed over for a while: %s", err->text);
+		ekd_fetch_say(f, "mirror passed over for a while: %s", err->text);
 	}
 	ekd_wipe(rq->url);
 	rq->url = NULL;
@@ -346,7 +346,7 @@ void ekd_request_failed(struct ekd_fetch *f, struct ekd_request *rq,
 	wake = now + ekd_jitter(f, (uint64_t)f->config.backoff_ms << doublings);
 	if (wake < busy)
 		wake = busy;
-	ekd_log(f, "try %u of %u failed: %s", rq->tries, f->config.tries,
+	ekd_fetch_say(f, "try %u of %u failed: %s", rq->tries, f->config.tries,
 		why.text);
 	ekd_request_rest(f, rq, wake, &why);
 }

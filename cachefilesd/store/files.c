@@ -25,7 +25,7 @@ void ekd_step(struct ekd_store *s, enum ekd_step step)
 		s->hooks.step(s->hooks.arg, ekd_store_steps[step]);
 }
 
-int64_t ekd_now_ms(void)
+int64_t ekd_store_now_ms(void)
 {
 	struct timespec t;
 

@@ -34,7 +34,7 @@ void ekd_blob_dirty(struct ekd_blob *b, uint64_t bytes)
 	pthread_mutex_lock(&s->lock);
 	due = !s->dirty;
 	if (due)
-		s->dirty_since_ms = ekd_now_ms();
+		s->dirty_since_ms = ekd_store_now_ms();
 	s->dirty = true;
 	s->dirty_bytes += bytes;
 	due |= s->dirty_bytes >= s->options.checkpoint_bytes;

@@ -165,7 +165,7 @@ ek_status ekd_remove(struct ekd_store *s, int dir, const char *name,
 /* EK_INVALID when files in @dir cannot have holes. */
 ek_status ekd_probe_holes(int dir, struct ek_err *err);
 void ekd_step(struct ekd_store *s, enum ekd_step step);
-int64_t ekd_now_ms(void);
+int64_t ekd_store_now_ms(void);
 
 /* list.c */
 /*
