@@ -4,6 +4,7 @@
 
 #include "cli/message.h"
 #include "cli/options.h"
+#include "fsck/beside.h"
 #include "fsck/evidence.h"
 #include "fsck/opts.h"
 #include "fsck/report.h"
@@ -84,14 +85,16 @@ static void set_budget(struct fsck_options *o, const struct opened *s)
 			bytes > UINT64_MAX / 1000 ? UINT64_MAX : bytes * 1000;
 }
 
-static void restore(struct fsck_report *r, const struct opened *s)
+struct work {
+	struct fsck_report r;
+	const struct opened *s;
+	struct ek_image_options io;
+	struct fsck_beside *beside; /* NULL: not started */
+};
+
+static void restore(struct work *w)
 {
-	struct ek_image_options io = {
-		.size = sizeof(io),
-		.devices = s->devices,
-		.n_devices = s->n,
-		.ignore_checksum = true,
-	};
+	struct fsck_report *r = &w->r;
 	struct ek_image *image = NULL;
 	struct ek_err err;
 
@@ -100,51 +103,80 @@ static void restore(struct fsck_report *r, const struct opened *s)
 		cli_error("%s: not extracted", r->options->image);
 		return;
 	}
-	if (ek_image_open(s->image, &io, &image, &err) != EK_OK) {
+	if (ek_image_open(w->s->image, &w->io, &image, &err) != EK_OK) {
 		cli_error("%s: %s", r->options->image, err.text);
 		r->unchecked++;
 		return;
 	}
-	fsck_restore(r, image);
+	r->have_extract = true;
+	fsck_restore(r->options, image, &r->extract, fsck_restore_tell, r);
 	ek_image_free(image);
 }
 
-/* False when the check could not be made at all; told. */
-static bool check(struct fsck_report *r, struct fsck_options *o,
-		  const struct opened *s)
+/* Whether extraction must wait for what evidence says. */
+static bool has_evidence(const struct fsck_options *o)
 {
+	return o->digest || o->verity_root || o->verity_tree ||
+	       o->make_verity || o->manifest;
+}
+
+/* The check has opened the image. */
+static void opened(void *arg)
+{
+	struct work *w = arg;
+	const struct fsck_options *o = w->r.options;
+
+	if (o->extract_dir && !has_evidence(o) && o->extract.workers != 1)
+		w->beside = fsck_beside_start(&w->r, w->s->image, &w->io);
+}
+
+/* False when the check could not be made at all; told. */
+static bool check(struct work *w)
+{
+	const struct fsck_options *o = w->r.options;
 	struct ek_check_options co = o->check;
 	struct ek_err err;
 
-	co.devices = s->devices;
-	co.n_devices = s->n;
+	co.devices = w->s->devices;
+	co.n_devices = w->s->n;
 	co.finding = fsck_report_finding;
-	co.finding_arg = r;
+	co.finding_arg = &w->r;
+	co.opened = opened;
+	co.opened_arg = w;
 	co.cancel = &stop;
 	/* Extraction decodes everything itself. */
 	if (o->extract_dir || o->tar)
 		co.metadata_only = true;
-	if (ek_check(s->image, &co, &r->check, &err) == EK_OK)
+	if (ek_check(w->s->image, &co, &w->r.check, &err) == EK_OK)
 		return true;
 	cli_error("%s: %s", o->image, err.text);
-	r->unchecked++;
+	w->r.unchecked++;
 	return false;
 }
 
 static int run(struct fsck_options *o, const struct opened *s)
 {
-	struct fsck_report r = {.options = o};
+	struct work w = {.r.options = o, .s = s};
 	int status;
 
+	w.io.size = sizeof(w.io);
+	w.io.devices = s->devices;
+	w.io.n_devices = s->n;
+	w.io.ignore_checksum = true;
 	set_budget(o, s);
 	o->extract.cancel = &stop;
-	fsck_report_start(&r);
-	if (check(&r, o, s)) {
-		fsck_evidence(&r, s->image, s->devices, s->n);
-		if (o->extract_dir || o->tar)
-			restore(&r, s);
+	fsck_report_start(&w.r);
+	if (check(&w)) {
+		fsck_evidence(&w.r, s->image, s->devices, s->n);
+		if (w.beside)
+			fsck_beside_end(w.beside, &w.r);
+		else if (o->extract_dir || o->tar)
+			restore(&w);
+	} else if (w.beside) {
+		stop = SIGTERM;
+		fsck_beside_end(w.beside, NULL);
 	}
-	status = fsck_report_end(&r);
+	status = fsck_report_end(&w.r);
 	return cli_finish() && status == FSCK_CLEAN ? FSCK_UNCHECKED : status;
 }
 

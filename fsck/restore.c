@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void note(void *arg, const char *path, ek_status status,
-		 const char *words)
+void fsck_restore_tell(void *arg, const char *path, ek_status status,
+		       const char *words)
 {
 	struct fsck_report *r = arg;
 
@@ -30,16 +30,6 @@ static void note(void *arg, const char *path, ek_status status,
 	}
 	fsck_report_add(r, "EXTRACT-FAILED", EK_SEVERITY_UNCHECKED, path,
 			words);
-}
-
-static void failed(struct fsck_report *r, const struct ek_err *err)
-{
-	if (err->status == EK_CORRUPT || err->status == EK_UNSUPPORTED)
-		fsck_report_add(r, "DATA-DECODE", EK_SEVERITY_ERROR, NULL,
-				err->text);
-	else
-		fsck_report_add(r, "EXTRACT-FAILED", EK_SEVERITY_UNCHECKED,
-				NULL, err->text);
 }
 
 /* The node that --path or --nid names, or the root. */
@@ -80,10 +70,10 @@ static ek_status open_target(const struct fsck_options *o, int *fd,
 }
 
 /* A file that is no directory goes to DIR itself, as a name in its parent. */
-static ek_status one_file(struct fsck_report *r, struct ek_image *image,
+static ek_status one_file(const struct fsck_options *o, struct ek_image *image,
 			  const struct ek_node *node,
 			  const struct ek_extract_options *eo,
-			  struct ek_err *err)
+			  struct ek_extract_result *result, struct ek_err *err)
 {
 	char path[4096];
 	const char *name;
@@ -91,9 +81,9 @@ static ek_status one_file(struct fsck_report *r, struct ek_image *image,
 	ek_status status;
 	int fd;
 
-	if (strlen(r->options->extract_dir) >= sizeof(path))
+	if (strlen(o->extract_dir) >= sizeof(path))
 		return ek_fail(err, EK_INVALID, "the path is too long");
-	snprintf(path, sizeof(path), "%s", r->options->extract_dir);
+	snprintf(path, sizeof(path), "%s", o->extract_dir);
 	slash = strrchr(path, '/');
 	name = slash ? slash + 1 : path;
 	fd = open(!slash	  ? "."
@@ -101,26 +91,28 @@ static ek_status one_file(struct fsck_report *r, struct ek_image *image,
 				  : (*slash = '\0', path),
 		  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return ek_fail_sys(err, errno, "%s", r->options->extract_dir);
-	status = ek_extract(image, node, fd, name, eo, &r->extract, err);
+		return ek_fail_sys(err, errno, "%s", o->extract_dir);
+	status = ek_extract(image, node, fd, name, eo, result, err);
 	close(fd);
 	return status;
 }
 
-static ek_status to_directory(struct fsck_report *r, struct ek_image *image,
+static ek_status to_directory(const struct fsck_options *o,
+			      struct ek_image *image,
 			      const struct ek_node *node,
 			      const struct ek_extract_options *eo,
+			      struct ek_extract_result *result,
 			      struct ek_err *err)
 {
 	ek_status status;
 	int fd = -1;
 
 	if (!S_ISDIR(node->mode))
-		return one_file(r, image, node, eo, err);
-	status = open_target(r->options, &fd, err);
+		return one_file(o, image, node, eo, result, err);
+	status = open_target(o, &fd, err);
 	if (status != EK_OK)
 		return status;
-	status = ek_extract(image, node, fd, NULL, eo, &r->extract, err);
+	status = ek_extract(image, node, fd, NULL, eo, result, err);
 	close(fd);
 	return status;
 }
@@ -152,11 +144,11 @@ static const char *last_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static ek_status to_tar(struct fsck_report *r, struct ek_image *image,
+static ek_status to_tar(const struct fsck_options *o, struct ek_image *image,
 			const struct ek_node *node,
-			const struct ek_extract_options *eo, struct ek_err *err)
+			const struct ek_extract_options *eo,
+			struct ek_extract_result *result, struct ek_err *err)
 {
-	const struct fsck_options *o = r->options;
 	const char *name = NULL;
 	struct ek_outfile *out;
 	ek_status status;
@@ -166,36 +158,37 @@ static ek_status to_tar(struct fsck_report *r, struct ek_image *image,
 		name = o->check.path ? last_name(o->check.path) : "file";
 	if (!strcmp(o->tar, "-"))
 		return ek_extract_tar(image, node, name, write_fd, &fd, eo,
-				      &r->extract, err);
+				      result, err);
 	status = ek_outfile_open(o->tar, NULL, &out, err);
 	if (status != EK_OK)
 		return status;
 	fd = ek_outfile_fd(out);
 	status = ek_extract_tar(image, node, name, write_fd, &fd, eo,
-				&r->extract, err);
+				result, err);
 	if (status == EK_OK)
 		return ek_outfile_commit(out, err);
 	ek_outfile_abort(out);
 	return status;
 }
 
-void fsck_restore(struct fsck_report *r, struct ek_image *image)
+void fsck_restore(const struct fsck_options *o, struct ek_image *image,
+		  struct ek_extract_result *result, ek_extract_note_fn tell,
+		  void *arg)
 {
-	const struct fsck_options *o = r->options;
 	struct ek_extract_options eo = o->extract;
 	struct ek_node node;
 	struct ek_err err;
 	ek_status status;
 
-	r->have_extract = true;
-	eo.note = note;
-	eo.note_arg = r;
+	eo.note = tell;
+	eo.note_arg = arg;
 	status = pick(o, image, &node, &err);
 	if (status == EK_OK)
-		status = o->tar ? to_tar(r, image, &node, &eo, &err)
-				: to_directory(r, image, &node, &eo, &err);
+		status = o->tar ? to_tar(o, image, &node, &eo, result, &err)
+				: to_directory(o, image, &node, &eo, result,
+					       &err);
 	/* Nodes that failed were told one by one, what ends all was not. */
 	if (status == EK_LIMIT || status == EK_NOMEM ||
-	    status == EK_CANCELLED || (status != EK_OK && !r->extract.failed))
-		failed(r, &err);
+	    status == EK_CANCELLED || (status != EK_OK && !result->failed))
+		tell(arg, NULL, status, err.text);
 }

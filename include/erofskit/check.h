@@ -72,6 +72,12 @@ struct ek_check_options {
 	const volatile int *cancel;
 	ek_finding_fn finding; /**< may be NULL */
 	void *finding_arg;
+	/**
+	 * Told on the calling thread when the superblock could be followed and
+	 * before anything else is looked at; may be NULL.
+	 */
+	void (*opened)(void *arg);
+	void *opened_arg;
 };
 
 /** What was looked at and found. */

@@ -71,6 +71,8 @@ static ek_status run(struct ck *ck, struct ek_err *err)
 	if (!go_on)
 		return EK_OK;
 	ck->result->opened = true;
+	if (ck->options->opened)
+		ck->options->opened(ck->options->opened_arg);
 	set_meta_limit(ck);
 	EK_TRY(ck_super_tables(ck, err));
 	EK_TRY(ck_walk(ck, err));
