@@ -220,6 +220,8 @@ static void failed(struct ekd_flight *f, ek_status status,
 {
 	struct ekd_served *s = f->served;
 
+	/* Nobody may wait for it any more. */
+	f->pos = f->end;
 	s->stats.request_failures++;
 	ekd_note_error(s, err);
 	ekd_serve_at(s->serve, EKD_AT_FAILED);

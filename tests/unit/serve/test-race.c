@@ -56,7 +56,7 @@ static void *trouble(void *arg)
 					SHORT, RIGHT, RIGHT};
 	unsigned seed = 3;
 
-	while (!__atomic_load_n(&rig->fake->freed, __ATOMIC_SEQ_CST)) {
+	while (__atomic_load_n(&rig->completed, __ATOMIC_SEQ_CST) >= 0) {
 		struct ekd_served_stats stats;
 
 		pthread_mutex_lock(&rig->fake->lock);
@@ -69,8 +69,6 @@ static void *trouble(void *arg)
 		ekd_served_complete(rig->served, rand_r(&seed) % 2);
 		ekd_served_stats(rig->served, &stats);
 		sleep_ms(1);
-		if (rig->completed < 0)
-			break;
 	}
 	return NULL;
 }
