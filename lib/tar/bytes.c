@@ -15,7 +15,7 @@
  * a decoder, for which larger pieces are cheaper.
  */
 #define WINDOW	     (256u << 10)
-#define WINDOW_SMALL (4u << 10)
+#define WINDOW_SMALL (2u << 10)
 
 static ek_status fill(struct ek_tar *tar, struct ek_err *err)
 {
