@@ -99,7 +99,10 @@ struct ex {
 	struct ek_pool *pool;
 	struct ek_data_buf *bufs; /* one a worker */
 	unsigned workers;
-	struct ex_batch *batch; /* being filled, or NULL */
+	struct ex_batch *batch;	  /* being filled, or NULL */
+	struct ex_batch *batches; /* all of them, in one piece */
+	struct ex_batch **spare;  /* those in no use, the last one first */
+	unsigned n_spare;
 	unsigned open_dirs;
 	atomic_uint_least64_t written;
 	atomic_int stop; /* jobs end soon */

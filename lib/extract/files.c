@@ -209,13 +209,14 @@ void ex_dirfd_put(struct ex *ex, struct ex_dirfd *dirfd)
 
 static void free_batch(struct ex_batch *batch)
 {
+	struct ex *ex = batch->ex;
 	unsigned i;
 
 	for (i = 0; i < batch->n; i++) {
 		free(batch->files[i].err);
-		ex_dirfd_put(batch->ex, batch->files[i].dirfd);
+		ex_dirfd_put(ex, batch->files[i].dirfd);
 	}
-	free(batch);
+	ex->spare[ex->n_spare++] = batch;
 }
 
 /* Count what a finished batch did. */
@@ -268,18 +269,16 @@ static ek_status flush(struct ex *ex, struct ek_err *err)
 	return EK_OK;
 }
 
-static ek_status new_batch(struct ex *ex, struct ek_err *err)
+/* There is one more of them than the pool takes. */
+static struct ex_batch *new_batch(struct ex *ex)
 {
-	struct ex_batch *batch = malloc(sizeof(*batch));
+	struct ex_batch *batch = ex->spare[--ex->n_spare];
 
-	if (!batch)
-		return ek_fail(err, EK_NOMEM, "a batch of files");
 	batch->job.run = run_batch;
 	batch->ex = ex;
 	batch->n = 0;
 	batch->bytes = batch->names_len = 0;
-	ex->batch = batch;
-	return EK_OK;
+	return batch;
 }
 
 ek_status ex_files_add(struct ex *ex, struct ex_dirfd *dirfd, const char *name,
@@ -290,7 +289,7 @@ ek_status ex_files_add(struct ex *ex, struct ex_dirfd *dirfd, const char *name,
 	char *kept;
 
 	if (!ex->batch)
-		EK_TRY(new_batch(ex, err));
+		ex->batch = new_batch(ex);
 	batch = ex->batch;
 	kept = batch->names + batch->names_len;
 	memcpy(kept, name, n);
@@ -331,13 +330,21 @@ ek_status ex_files_drain(struct ex *ex, struct ek_err *err)
 
 ek_status ex_files_start(struct ex *ex, struct ek_err *err)
 {
+	unsigned depth;
+
 	ex->workers = ex->options->workers ? ex->options->workers : ek_cpus();
-	ex->bufs = calloc(ex->workers, sizeof(*ex->bufs));
-	if (!ex->bufs)
-		return ek_fail(err, EK_NOMEM, "buffers of the workers");
 	/* Results come in order, so a large file holds up those behind it. */
-	return ek_pool_new(ex->workers, ek_max(ex->workers * 4, 64u), &ex->pool,
-			   err);
+	depth = ek_max(ex->workers * 4, 64u);
+	ex->bufs = calloc(ex->workers, sizeof(*ex->bufs));
+	ex->batches = malloc((depth + 1) * sizeof(*ex->batches));
+	ex->spare = calloc(depth + 1, sizeof(*ex->spare));
+	if (!ex->bufs || !ex->batches || !ex->spare)
+		return ek_fail(err, EK_NOMEM, "buffers of the workers");
+	while (ex->n_spare <= depth) {
+		ex->spare[ex->n_spare] = &ex->batches[depth - ex->n_spare];
+		ex->n_spare++;
+	}
+	return ek_pool_new(ex->workers, depth, &ex->pool, err);
 }
 
 void ex_files_end(struct ex *ex)
@@ -354,4 +361,6 @@ void ex_files_end(struct ex *ex)
 	for (i = 0; ex->bufs && i < ex->workers; i++)
 		ek_data_buf_free(&ex->bufs[i]);
 	free(ex->bufs);
+	free(ex->batches);
+	free(ex->spare);
 }

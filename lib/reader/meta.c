@@ -19,16 +19,49 @@
 
 ek_status ek_meta_init(struct ek_meta_cache *cache, struct ek_err *err)
 {
-	for (unsigned i = 0; i < EK_META_LOCKS; i++) {
-		int sys = pthread_mutex_init(&cache->locks[i], NULL);
+	int sys = pthread_mutex_init(&cache->spare_lock, NULL);
+	unsigned i;
 
-		if (sys) {
-			while (i-- > 0)
-				pthread_mutex_destroy(&cache->locks[i]);
-			return ek_fail_sys(err, sys, "mutex");
+	for (i = 0; i < EK_META_LOCKS && !sys; i++)
+		sys = pthread_mutex_init(&cache->locks[i], NULL);
+	if (!sys)
+		return EK_OK;
+	/* The last one could not be made. */
+	while (i > 1)
+		pthread_mutex_destroy(&cache->locks[--i - 1]);
+	if (i)
+		pthread_mutex_destroy(&cache->spare_lock);
+	return ek_fail_sys(err, sys, "mutex");
+}
+
+/* A buffer for a page; NULL: without memory or when many are in use. */
+static uint8_t *buffer_take(struct ek_meta_cache *cache)
+{
+	uint8_t *buffer = NULL;
+
+	pthread_mutex_lock(&cache->spare_lock);
+	if (!cache->buffers) {
+		cache->buffers = malloc((size_t)EK_META_BUFFERS * EK_META_PAGE);
+		while (cache->buffers && cache->n_spare < EK_META_BUFFERS) {
+			cache->spare[cache->n_spare] =
+				cache->buffers +
+				(size_t)cache->n_spare * EK_META_PAGE;
+			cache->n_spare++;
 		}
 	}
-	return EK_OK;
+	if (cache->n_spare)
+		buffer = cache->spare[--cache->n_spare];
+	pthread_mutex_unlock(&cache->spare_lock);
+	return buffer;
+}
+
+static void buffer_give(struct ek_meta_cache *cache, uint8_t *buffer)
+{
+	if (!buffer)
+		return;
+	pthread_mutex_lock(&cache->spare_lock);
+	cache->spare[cache->n_spare++] = buffer;
+	pthread_mutex_unlock(&cache->spare_lock);
 }
 
 void ek_meta_forget(struct ek_meta_cache *cache)
@@ -37,10 +70,18 @@ void ek_meta_forget(struct ek_meta_cache *cache)
 		pthread_mutex_t *lock = &cache->locks[i % EK_META_LOCKS];
 
 		pthread_mutex_lock(lock);
-		free(cache->slots[i].data);
+		buffer_give(cache, cache->slots[i].data);
 		cache->slots[i] = (struct ek_meta_page){0};
 		pthread_mutex_unlock(lock);
 	}
+	pthread_mutex_lock(&cache->spare_lock);
+	/* Else someone is reading into one. */
+	if (cache->n_spare == EK_META_BUFFERS) {
+		free(cache->buffers);
+		cache->buffers = NULL;
+		cache->n_spare = 0;
+	}
+	pthread_mutex_unlock(&cache->spare_lock);
 }
 
 void ek_meta_destroy(struct ek_meta_cache *cache)
@@ -48,6 +89,7 @@ void ek_meta_destroy(struct ek_meta_cache *cache)
 	ek_meta_forget(cache);
 	for (unsigned i = 0; i < EK_META_LOCKS; i++)
 		pthread_mutex_destroy(&cache->locks[i]);
+	pthread_mutex_destroy(&cache->spare_lock);
 }
 
 static ek_status space_read(struct ek_image *image, bool box, uint64_t pos,
@@ -74,10 +116,7 @@ static bool page_get(struct ek_meta_cache *cache, unsigned slot, bool box,
 	return hit;
 }
 
-/*
- * Put the page @data into the table. What comes out, to be freed: the buffer
- * that was there.
- */
+/* Put the page @data into the table; the buffer that was there comes out. */
 static uint8_t *page_put(struct ek_meta_cache *cache, unsigned slot, bool box,
 			 uint64_t page, uint8_t *data, uint32_t len)
 {
@@ -105,16 +144,17 @@ static ek_status page_read(struct ek_image *image, bool box, uint64_t size,
 
 	if (page_get(&image->meta, slot, box, page, at, to, n))
 		return EK_OK;
-	data = malloc(EK_META_PAGE);
+	data = buffer_take(&image->meta);
 	len = (uint32_t)ek_min(EK_META_PAGE, size - page * EK_META_PAGE);
 	/* Bytes around those wanted may be damaged: that is not our matter. */
 	if (!data || space_read(image, box, page * EK_META_PAGE, data, len,
 				NULL) != EK_OK) {
-		free(data);
+		buffer_give(&image->meta, data);
 		return space_read(image, box, pos, to, n, err);
 	}
 	memcpy(to, data + at, n);
-	free(page_put(&image->meta, slot, box, page, data, len));
+	buffer_give(&image->meta,
+		    page_put(&image->meta, slot, box, page, data, len));
 	return EK_OK;
 }
 

@@ -44,9 +44,19 @@ struct ek_meta_page {
 	uint8_t *data;
 };
 
+/*
+ * Buffers of all pages in one piece, as a malloc for each would be dear. Those
+ * beyond the slots are for pages that are being read.
+ */
+#define EK_META_BUFFERS (EK_META_SLOTS + 32u)
+
 struct ek_meta_cache {
 	pthread_mutex_t locks[EK_META_LOCKS];
 	struct ek_meta_page slots[EK_META_SLOTS];
+	pthread_mutex_t spare_lock; /* of what follows */
+	uint8_t *buffers;	    /* NULL: none are needed yet */
+	uint8_t *spare[EK_META_BUFFERS];
+	unsigned n_spare;
 };
 
 /* What tells one decoded extent from all others. */
