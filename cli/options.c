@@ -163,8 +163,9 @@ static int run_option(const struct parser *p, const struct cli_option *o,
 	else
 		snprintf(shown, sizeof(shown), "--%s", o->name);
 	if (o->refused)
-		return cli_usage(p->program,
-				 "%s: not supported by this version", shown);
+		return cli_usage(p->program, "%s: %s", shown,
+				 o->meaning ? o->meaning
+					    : "not supported by this version");
 	if (o >= cli_builtin && o < cli_builtin + CLI_BUILTINS)
 		return run_builtin(p->program, (size_t)(o - cli_builtin));
 	if (handler(ctx, o, value, &err) == EK_OK)

@@ -39,6 +39,7 @@ enum mkfs_option {
 	OPT_STRIP,
 	OPT_SORT,
 	OPT_CLEAN,
+	OPT_DEVICE,
 	OPT_CHUNK_SIZE,
 	OPT_BLOB,
 	OPT_HINTS,

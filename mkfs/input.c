@@ -4,6 +4,7 @@
 #include "cli/message.h"
 #include "mkfs/stream.h"
 
+#include <erofskit/image.h>
 #include <erofskit/outfile.h>
 #include <erofskit/stream.h>
 
@@ -200,13 +201,49 @@ static ek_status hint(struct ek_err *err)
 	return err->status;
 }
 
+/* How many devices the image in file @path names. */
+static ek_status count_devices(const char *path, size_t *n, struct ek_err *err)
+{
+	const struct ek_image_options io = {.size = sizeof(io)};
+	struct ek_image *image = NULL;
+	struct ek_source *src;
+	ek_status s;
+
+	CLI_TRY(ek_source_open_file(path, 0, &src, err));
+	s = ek_image_open(src, &io, &image, err);
+	if (s == EK_OK)
+		*n = ek_image_info(image)->n_devices;
+	else
+		ek_err_prefix(err, "%s", path);
+	ek_image_free(image);
+	ek_source_free(src);
+	return s;
+}
+
+/* Each image with as many of the devices as it names. */
 static ek_status open_layers(struct ek_layer **layers,
 			     const struct mkfs_options *o, struct ek_err *err)
 {
-	for (size_t i = 0; i < o->n_sources; i++)
-		if (ek_layer_from_image(o->sources[i], NULL, 0, &layers[i],
-					err) != EK_OK)
+	size_t used = 0, n = 0;
+
+	for (size_t i = 0; i < o->n_sources; i++) {
+		if (o->n_devices)
+			CLI_TRY(count_devices(o->sources[i], &n, err));
+		if (n > o->n_devices - used)
+			return ek_fail(err, EK_INVALID,
+				       "%s: names %zu devices, of which %zu "
+				       "were given",
+				       o->sources[i], n, o->n_devices - used);
+		if (ek_layer_from_image(o->sources[i],
+					(const char *const *)o->devices + used,
+					n, &layers[i], err) != EK_OK)
 			return o->n_sources == 1 ? hint(err) : err->status;
+		used += n;
+	}
+	if (used < o->n_devices)
+		return ek_fail(err, EK_INVALID,
+			       "%s: no source names it as its device",
+			       o->devices[used]);
 	return EK_OK;
 }
 

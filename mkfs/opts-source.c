@@ -22,8 +22,8 @@ static ek_status set_tar(struct mkfs_options *o, const char *value,
 		o->tar = TAR_HEADERS;
 	else if (value[0] == 'i' && value[1] == ',')
 		return ek_fail(err, EK_UNSUPPORTED,
-			       "a map of the tar is not supported by this "
-			       "version");
+			       "no program reads the map of a tar; mount the "
+			       "index with the tar as its device");
 	else
 		return ek_fail(err, EK_INVALID, "not f, i or headerball");
 	return EK_OK;
@@ -48,9 +48,24 @@ static ek_status set_clean(struct mkfs_options *o, const char *value,
 		o->clean = CLEAN_NOTHING;
 	else if (strcmp(value, "rvsp") == 0)
 		return ek_fail(err, EK_UNSUPPORTED,
-			       "rvsp is not supported by this version");
+			       "rvsp reserves blocks that no program fills; "
+			       "take data or 0");
 	else
 		return ek_fail(err, EK_INVALID, "neither data nor 0");
+	return EK_OK;
+}
+
+static ek_status add_device(struct mkfs_options *o, const char *value,
+			    struct ek_err *err)
+{
+	char **at = reallocarray(o->devices, o->n_devices + 1, sizeof(*at));
+
+	if (!*value)
+		return ek_fail(err, EK_INVALID, "the name is empty");
+	if (!at)
+		return ek_fail(err, EK_NOMEM, "no memory for a device");
+	o->devices = at;
+	at[o->n_devices++] = (char *)(uintptr_t)value;
 	return EK_OK;
 }
 
@@ -107,6 +122,8 @@ ek_status mkfs_source_option(struct mkfs_options *o, int id, const char *value,
 		return EK_OK;
 	case OPT_CLEAN:
 		return set_clean(o, value, err);
+	case OPT_DEVICE:
+		return add_device(o, value, err);
 	case OPT_LEAVES:
 		return set_leaves(o, value, err);
 	case OPT_CHUNK_SIZE:
@@ -171,6 +188,10 @@ void mkfs_warn_unused(const struct mkfs_options *o, bool directory)
 	if (o->for_overlay && directory)
 		cli_message(o->level, CLI_WARNING,
 			    "%s means nothing for a directory", o->for_overlay);
+	if (o->n_devices && (directory || o->tar != TAR_NO))
+		cli_message(o->level, CLI_WARNING,
+			    "--device means nothing where no source is an "
+			    "image");
 	if (walks && !directory)
 		cli_message(o->level, CLI_WARNING,
 			    "--exclude-path, --exclude-regex and "

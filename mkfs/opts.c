@@ -315,6 +315,7 @@ static ek_status handle(void *ctx, const struct cli_option *option,
 	case OPT_STRIP:
 	case OPT_SORT:
 	case OPT_CLEAN:
+	case OPT_DEVICE:
 	case OPT_CHUNK_SIZE:
 	case OPT_BLOB:
 	case OPT_LEAVES:
@@ -398,5 +399,6 @@ void mkfs_options_free(struct mkfs_options *o)
 	free(o->paths);
 	free(o->regexes);
 	free(o->leaves_name);
+	free(o->devices);
 	mkfs_codec_free(o);
 }

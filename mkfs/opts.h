@@ -45,7 +45,9 @@ struct mkfs_options {
 	char label[16];
 	char *leaves_name; /* owned; blob_leaves.path */
 	char **paths;	   /* owned copies */
-	char **regexes;	   /* owned copies */
+	char **devices;	   /* owned list; texts are of argv */
+	size_t n_devices;
+	char **regexes; /* owned copies */
 
 	/* While parsing. */
 	bool have_max_pcluster, have_tailpacking, have_wide;

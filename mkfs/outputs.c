@@ -82,6 +82,12 @@ static ek_status check_apart(const struct mkfs_options *o, const char **name,
 				       "%s: is a source and cannot be an "
 				       "output",
 				       name[i]);
+	for (size_t k = 0; k < o->n_devices; k++)
+		if (same_file(o->devices[k], name[i]))
+			return ek_fail(err, EK_INVALID,
+				       "%s: is a device of a source and cannot "
+				       "be an output",
+				       name[i]);
 	return EK_OK;
 }
 

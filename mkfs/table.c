@@ -143,6 +143,12 @@ static const struct cli_option options[] = {
 	 "what becomes of the data of files: data copies it into the image; 0 "
 	 "leaves it out, files are holes",
 	 "data; for images it stays where it is", NULL, 0},
+	{OPT_DEVICE, "device", 0, CLI_REQUIRED, "FILE",
+	 "a device of the sources, which are images: the data that "
+	 "--clean=data "
+	 "copies may lie there. Repeat for each, in the order of the images "
+	 "and of their tables",
+	 "none", NULL, 0},
 	{OPT_CHUNK_SIZE, "chunksize", 0, CLI_REQUIRED, "SIZE",
 	 "cut files larger than a block in chunks of SIZE bytes, a power of "
 	 "two, not less than a block; store equal ones once (-E^dedupe: each), "
@@ -200,7 +206,10 @@ static const struct cli_option options[] = {
 	REFUSED("xattr-inode-digest", 0, CLI_OPTIONAL),
 	REFUSED("root-xattr-isize", 0, CLI_REQUIRED),
 	REFUSED("gzinfo", 0, CLI_OPTIONAL),
-	REFUSED("incremental", 0, CLI_OPTIONAL),
+	{OPT_REFUSED, "incremental", 0, CLI_OPTIONAL, NULL,
+	 "a finished image is never changed; give it as a source, with the new "
+	 "layer behind it",
+	 NULL, NULL, 1},
 	REFUSED("vmdk-desc", 0, CLI_REQUIRED),
 	REFUSED("s3", 0, CLI_REQUIRED),
 	REFUSED("oci", 0, CLI_OPTIONAL),

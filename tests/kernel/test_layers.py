@@ -206,4 +206,27 @@ def test_what_is_no_layer_is_refused(mkfs, work, stack):
     mkfs.fails(images[1], *images, code=1)
     # The data of an index is not there to be copied.
     mkfs.fails("--clean=data", out, *images, code=1)
+    devices = ["--device=" + a for a in archives]
+    for wrong in (devices[:-1], devices + devices[:1], ["--device=/none"],
+                  ["--device="]):
+        mkfs.fails("--clean=data", *wrong, out, *images, code=1)
+    mkfs.fails("--clean=data", *devices, archives[0], *images, code=1)
     assert not os.path.exists(out)
+
+
+@pytest.mark.parametrize("options", [[], ["-zlz4hc"], ["--chunksize=4096"]],
+                         ids=["plain", "lz4hc", "chunks"])
+def test_the_data_of_indexes_is_copied(mkfs, mounter, fsck, work, stack,
+                                       options):
+    """From the tars, each the device of one index; one layer has its data."""
+    archives, want = stack
+    images = list(indexes(mkfs, work, archives, "--tar=i"))
+    images[1] = os.path.join(work, "full.img")
+    mkfs.ok("--quiet", "--tar=f", "--aufs", "-Enoinline_data", images[1],
+            archives[1])
+    out = os.path.join(work, "out.img")
+    mkfs.ok("--quiet", "--clean=data", "--ovlfs-strip", *options,
+            *["--device=" + a for i, a in enumerate(archives) if i != 1],
+            out, *images)
+    fsck.ok("--quiet", out)
+    check(mounter, out, want)
