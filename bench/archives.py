@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 from lib import corpora
-from rows import Row
+from rows import Row, told
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LAYERS = 50
@@ -50,6 +50,10 @@ class Archive(Row):
             path = os.path.join(scratch, name)
             if os.path.exists(path):
                 os.unlink(path)
+
+    def counters(self, tools, scratch):
+        argv = self.commands(tools, scratch)[0]
+        return told(argv) if argv[0] == tools.mkfs else {}
 
 
 class Stream(Archive):

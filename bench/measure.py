@@ -115,5 +115,5 @@ def row(what, tools, scratch, pairs):
         what.before(scratch)
         result["calls"].append(system_calls(argv))
     what.before(scratch)
-    result["codec_bytes"] = what.codec_bytes(tools, scratch)
+    result["counters"] = what.counters(tools, scratch)
     return result

@@ -20,18 +20,41 @@ def _ratio(triple):
     return words + (" equal" if low <= 1 <= high else "")
 
 
-def _cores(runs):
-    return "%.2f / %.2f" % tuple(
-        sum(r["cpu"] for r in runs[who]) / sum(r["wall"] for r in runs[who])
-        for who in ("ours", "peer"))
+def cores(runs, who):
+    """CPUs that all runs of one maker used on average."""
+    return (sum(r["cpu"] for r in runs[who])
+            / sum(r["wall"] for r in runs[who]))
+
+
+def _median(key):
+    return lambda result: result[key][0] if result[key] else None
+
+
+# What can be wanted of a row: words, the value, whether more is better.
+LIMITS = {
+    "wall": ("wall", _median("wall"), False),
+    "cpu": ("CPU", _median("cpu"), False),
+    "size": ("size", _median("size"), False),
+    "rss": ("memory", _median("rss"), False),
+    "cores": ("cores", lambda r: cores(r["runs"], "ours"), True),
+    "serial": ("serial", lambda r: r["counters"].get("serial"), False),
+    "codec_passes": ("codec passes",
+                     lambda r: r["counters"].get("codec_passes"), False),
+}
 
 
 def _target(result):
-    target = result["row"].target
-    if target is None:
-        return "-"
-    return "<= %.2f %s" % (
-        target, "met" if result["wall"][0] <= target else "missed")
+    words = []
+    for key, limit in result["row"].limits.items():
+        name, value, more = LIMITS[key]
+        value = value(result)
+        if value is None:
+            continue
+        met = value >= limit if more else value <= limit
+        words.append("%s %s %.2f %s" % (
+            name, ">=" if more else "<=", limit,
+            "met" if met else "**missed**: %.5g" % value))
+    return "; ".join(words) or "-"
 
 
 def line(result):
@@ -42,7 +65,8 @@ def line(result):
     return "| %s | %s | %s | %s | %s | %s | %s | %s |" % (
         result["row"].words, _ratio(result["wall"]), _ratio(result["cpu"]),
         _ratio(result["rss"]), "%.4f" % size[0] if size else "-",
-        _cores(result["runs"]), calls, _target(result))
+        "%.2f / %.2f" % tuple(cores(result["runs"], who)
+                              for who in ("ours", "peer")), calls, _target(result))
 
 
 def table(results):
@@ -51,7 +75,7 @@ def table(results):
 
 
 FIGURES = ("| work | wall s | CPU s | peak MiB | image MiB | codec read MiB | "
-           "other work, CPUs |\n|---|---|---|---|---|---|---|\n")
+           "serial | other work, CPUs |\n|---|---|---|---|---|---|---|---|\n")
 
 
 def _pair(result, key, words, unit=1):
@@ -64,12 +88,15 @@ def figures(results):
     """What the ratios are made of."""
     lines = []
     for r in results:
-        codec = r["codec_bytes"]
-        lines.append("| %s | %s | %s | %s | %s | %s | %.2f |\n" % (
+        codec = r["counters"].get("codec_bytes_in")
+        serial = r["counters"].get("serial")
+        lines.append("| %s | %s | %s | %s | %s | %s | %s | %.2f |\n" % (
             r["row"].words, _pair(r, "wall", "%.3f"), _pair(r, "cpu", "%.3f"),
-            _pair(r, "rss", "%.0f", 2 ** 20),
+            _pair(r, "rss", "%.1f", 2 ** 20),
             _pair(r, "size", "%.2f", 2 ** 20) if r["size"] else "-",
-            "%.1f" % (codec / 2 ** 20) if codec else "-", r["others"]))
+            "%.1f" % (codec / 2 ** 20) if codec else "-",
+            "%.1f %%" % (100 * serial) if serial is not None else "-",
+            r["others"]))
     return FIGURES + "".join(lines)
 
 
