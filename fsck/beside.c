@@ -149,7 +149,8 @@ void fsck_beside_end(struct fsck_beside *b, struct fsck_report *r)
 	pthread_mutex_unlock(&b->lock);
 	while ((item = take(b))) {
 		if (r)
-			fsck_restore_tell(r, item->have_path ? item->path : NULL,
+			fsck_restore_tell(r,
+					  item->have_path ? item->path : NULL,
 					  item->status, item->words);
 		free(item);
 	}

@@ -97,12 +97,10 @@ static ek_status one_file(const struct fsck_options *o, struct ek_image *image,
 	return status;
 }
 
-static ek_status to_directory(const struct fsck_options *o,
-			      struct ek_image *image,
-			      const struct ek_node *node,
-			      const struct ek_extract_options *eo,
-			      struct ek_extract_result *result,
-			      struct ek_err *err)
+static ek_status
+to_directory(const struct fsck_options *o, struct ek_image *image,
+	     const struct ek_node *node, const struct ek_extract_options *eo,
+	     struct ek_extract_result *result, struct ek_err *err)
 {
 	ek_status status;
 	int fd = -1;
@@ -163,8 +161,8 @@ static ek_status to_tar(const struct fsck_options *o, struct ek_image *image,
 	if (status != EK_OK)
 		return status;
 	fd = ek_outfile_fd(out);
-	status = ek_extract_tar(image, node, name, write_fd, &fd, eo,
-				result, err);
+	status = ek_extract_tar(image, node, name, write_fd, &fd, eo, result,
+				err);
 	if (status == EK_OK)
 		return ek_outfile_commit(out, err);
 	ek_outfile_abort(out);

@@ -82,8 +82,8 @@ struct ck {
 	size_t claims_compact_at; /* number from which merging pays */
 	EK_VEC(struct ck_stream) streams;
 	size_t streams_compact_at;
-	size_t to_decode;	      /* streams, from the first on */
-	struct ck_decoding *decoding; /* NULL: nothing is to be decoded */
+	size_t to_decode;		   /* streams, from the first on */
+	struct ck_decoding *decoding;	   /* NULL: nothing is to be decoded */
 	uint64_t meta_claimed, meta_limit; /* bytes */
 	bool meta_over;
 	bool devices_absent; /* their data cannot be looked at */

@@ -61,8 +61,9 @@ static ek_status grow(uint8_t **buf, size_t *cap, size_t n, struct ek_err *err)
 	return EK_OK;
 }
 
-static ek_status decoder_of(struct ck_decoding *d, struct worker *w, uint8_t alg,
-			    struct ek_decoder **dec, struct ek_err *err)
+static ek_status decoder_of(struct ck_decoding *d, struct worker *w,
+			    uint8_t alg, struct ek_decoder **dec,
+			    struct ek_err *err)
 {
 	const struct ek_cfgs *cfgs = &d->ck->image->cfgs;
 	struct ek_decoder_params params = {
@@ -181,7 +182,8 @@ static ek_status report(struct ck *ck, const struct job *job)
 	return EK_OK;
 }
 
-static ek_status settle(struct ck_decoding *d, struct job *job, struct ek_err *err)
+static ek_status settle(struct ck_decoding *d, struct job *job,
+			struct ek_err *err)
 {
 	struct ek_check_result *r = d->ck->result;
 	ek_status status = job->job.status;

@@ -58,8 +58,7 @@ static bool pass(const struct key *from, struct key *to, size_t n,
 static struct key *in_order(struct key *keys, struct key *spare, size_t n)
 {
 	/* The digits of 64 and of 32 bits, less significant ones first. */
-	static const uint8_t shifts[] = {0,  11, 22, 33, 44,
-					 55, 64, 75, 86};
+	static const uint8_t shifts[] = {0, 11, 22, 33, 44, 55, 64, 75, 86};
 	size_t i;
 
 	for (i = 0; i < sizeof(shifts); i++) {
@@ -131,6 +130,7 @@ void ck_sort(void *at, size_t n, size_t size,
 	if (n < 2)
 		return;
 	/* Without memory for that there is a slower way. */
-	if (n < FEW || n > UINT32_MAX || !by_digits(at, n, size, place, compare))
+	if (n < FEW || n > UINT32_MAX ||
+	    !by_digits(at, n, size, place, compare))
 		qsort(at, n, size, compare);
 }

@@ -126,9 +126,8 @@ ek_status ck_streams_check(struct ck *ck, struct ek_err *err)
 	if (!ck->decoding)
 		return EK_OK;
 	if (ck->to_decode < ck->streams.n)
-		ck_find(ck, CK_DATA_BUDGET,
-			ck->streams.at[ck->to_decode].owner, NULL,
-			CK_NO_OFFSET,
+		ck_find(ck, CK_DATA_BUDGET, ck->streams.at[ck->to_decode].owner,
+			NULL, CK_NO_OFFSET,
 			"%zu of %zu streams were not decoded: more than %llu "
 			"bytes",
 			ck->streams.n - ck->to_decode, ck->streams.n,

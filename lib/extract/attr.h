@@ -21,10 +21,10 @@ struct ek_attr_policy {
  * file system, its mount and the directory.
  */
 struct ek_attr_born {
-	bool owned;	  /* the next two are known */
+	bool owned; /* the next two are known */
 	uint32_t uid, gid;
-	bool moded;	  /* permissions are those asked for, less the umask */
-	bool no_acls;	  /* it has none from the directory */
+	bool moded;   /* permissions are those asked for, less the umask */
+	bool no_acls; /* it has none from the directory */
 };
 
 void ek_attr_policy_init(struct ek_attr_policy *policy,
@@ -53,9 +53,10 @@ void ek_attr_learn(const struct ek_attr_policy *policy, int fd, uint32_t asked,
 /*
  * Restore everything that @node says to the file open as @fd; @opened_path
  * says that it was opened with O_PATH. @born is what it has; a zeroed one
- * knows nothing. Regular files were made by ek_attr_first_mode(). The order matters: a change of the
- * owner takes capabilities away, so attributes follow it; user attributes
- * need a writable file, so permissions follow them; times come last.
+ * knows nothing. Regular files were made by ek_attr_first_mode(). The order
+ * matters: a change of the owner takes capabilities away, so attributes follow
+ * it; user attributes need a writable file, so permissions follow them; times
+ * come last.
  * *@skipped is a mask of the above. Any thread.
  */
 ek_status ek_attr_apply(struct ek_image *image,

@@ -242,8 +242,8 @@ static ek_status open_for_walk(struct ex *ex, uint32_t dir,
 		return status;
 	}
 	ex->open_dirs++;
-	(*dirfd)->no_acls = ex->dirs.at[dir].no_acls ||
-			    ek_attr_no_acls((*dirfd)->fd);
+	(*dirfd)->no_acls =
+		ex->dirs.at[dir].no_acls || ek_attr_no_acls((*dirfd)->fd);
 	return EK_OK;
 }
 

@@ -237,8 +237,8 @@ static ek_status settle(struct ex *ex, struct ex_batch *batch,
 		uint32_t dir = file->dirfd->dir;
 
 		if (file->err) {
-			status = ex_problem(ex, dir, file->name, file->err,
-					    err);
+			status =
+				ex_problem(ex, dir, file->name, file->err, err);
 			continue;
 		}
 		ex->result->files++;
@@ -295,8 +295,8 @@ ek_status ex_files_add(struct ex *ex, struct ex_dirfd *dirfd, const char *name,
 	memcpy(kept, name, n);
 	batch->names_len += n;
 	dirfd->users++;
-	batch->files[batch->n++] = (struct ex_file){
-		.node = *node, .dirfd = dirfd, .name = kept};
+	batch->files[batch->n++] =
+		(struct ex_file){.node = *node, .dirfd = dirfd, .name = kept};
 	if (!ek_add(batch->bytes, node->size, &batch->bytes))
 		batch->bytes = UINT64_MAX;
 	if (batch->n == EX_BATCH_FILES || batch->bytes >= EX_BATCH_BYTES ||

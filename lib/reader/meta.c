@@ -68,11 +68,13 @@ void ek_meta_forget(struct ek_meta_cache *cache)
 {
 	for (unsigned i = 0; i < EK_META_SLOTS; i++) {
 		pthread_mutex_t *lock = &cache->locks[i % EK_META_LOCKS];
+		uint8_t *buffer;
 
 		pthread_mutex_lock(lock);
-		buffer_give(cache, cache->slots[i].data);
+		buffer = cache->slots[i].data;
 		cache->slots[i] = (struct ek_meta_page){0};
 		pthread_mutex_unlock(lock);
+		buffer_give(cache, buffer);
 	}
 	pthread_mutex_lock(&cache->spare_lock);
 	/* Else someone is reading into one. */

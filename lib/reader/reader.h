@@ -3,9 +3,10 @@
 #define EK_READER_READER_H
 
 /*
- * The open image, private to lib/reader and to lib/check, which looks below
- * the public interface. All calls may come from several threads; everything
- * in struct ek_image but the caches is constant once the image is open.
+ * The open image, private to lib/reader, and to lib/check and lib/extract,
+ * which look below the public interface. All calls may come from several
+ * threads; everything in struct ek_image but the caches is constant once the
+ * image is open.
  */
 
 #include <erofskit/image.h>

@@ -4,11 +4,7 @@
 int main(void)
 {
 	const struct CMUnitTest *const groups[] = {
-		rules_tests,
-		limits_tests,
-		space_tests,
-		sort_tests,
-		NULL,
+		rules_tests, limits_tests, space_tests, sort_tests, NULL,
 	};
 
 	return unit_run("check", groups);

@@ -60,13 +60,15 @@ static void test_create(void **state)
 	struct dir *d = *state;
 	int fd;
 
-	assert_int_equal(ek_place_create(d->fd, "f", 0600, false, &fd, NULL), EK_OK);
+	assert_int_equal(ek_place_create(d->fd, "f", 0600, false, &fd, NULL),
+			 EK_OK);
 	close(fd);
 	put(d, "g");
 	assert_int_equal(ek_place_create(d->fd, "g", 0600, false, &fd, NULL),
 			 EK_EXISTS);
 	assert_int_equal(size_of(d, "g"), 4);
-	assert_int_equal(ek_place_create(d->fd, "g", 0600, true, &fd, NULL), EK_OK);
+	assert_int_equal(ek_place_create(d->fd, "g", 0600, true, &fd, NULL),
+			 EK_OK);
 	assert_int_equal(size_of(d, "g"), 0);
 	close(fd);
 }
@@ -81,7 +83,8 @@ static void test_create_over_a_link(void **state)
 	assert_int_equal(symlinkat("victim", d->fd, "l"), 0);
 	assert_int_equal(ek_place_create(d->fd, "l", 0600, false, &fd, NULL),
 			 EK_EXISTS);
-	assert_int_equal(ek_place_create(d->fd, "l", 0600, true, &fd, NULL), EK_OK);
+	assert_int_equal(ek_place_create(d->fd, "l", 0600, true, &fd, NULL),
+			 EK_OK);
 	assert_int_equal(write(fd, "x", 1), 1);
 	close(fd);
 	assert_int_equal(size_of(d, "victim"), 4);
