@@ -33,6 +33,7 @@ struct ekd_holder {
 	pthread_cond_t changed;
 	int channel; /* -1: no holder */
 	bool ready;  /* the worker said so */
+	bool giving; /* a new holder gets what there is */
 	uint32_t seq;
 	struct call *calls;
 	struct kept_conn conns[EKD_CONNS];

@@ -278,21 +278,33 @@ ek_status ekd_holder_mounts(struct ekd_holder *holder,
 	return EK_NOMEM;
 }
 
+/*
+ * Nobody need be told: there is no holder, and a new one will get the table.
+ * Under the lock, after the table was changed.
+ */
+static bool told_later(struct ekd_holder *holder)
+{
+	return holder->channel < 0 && !holder->giving;
+}
+
 ek_status ekd_holder_keep_conn(struct ekd_holder *holder, uint64_t id, int fd,
 			       struct ek_err *err)
 {
 	EK_AUTO_FREE struct ekd_message *m = new_message(EKD_OP_KEEP, err);
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	bool room;
+	bool room, later;
 
 	if (copy < 0)
 		return ek_fail_sys(err, errno, "keeping a connection");
 	pthread_mutex_lock(&holder->lock);
 	room = ekd_link_keep(holder, id, copy);
+	later = told_later(holder);
 	pthread_mutex_unlock(&holder->lock);
 	if (!room)
 		return ek_fail(err, EK_LIMIT, "over %d connections are kept",
 			       EKD_CONNS);
+	if (later)
+		return EK_OK;
 	if (!m)
 		return EK_NOMEM;
 	m->value = id;
@@ -303,10 +315,14 @@ ek_status ekd_holder_drop_conn(struct ekd_holder *holder, uint64_t id,
 			       struct ek_err *err)
 {
 	EK_AUTO_FREE struct ekd_message *m = new_message(EKD_OP_DROP, err);
+	bool later;
 
 	pthread_mutex_lock(&holder->lock);
 	ekd_link_drop(holder, id);
+	later = told_later(holder);
 	pthread_mutex_unlock(&holder->lock);
+	if (later)
+		return EK_OK;
 	if (!m)
 		return EK_NOMEM;
 	m->value = id;

@@ -253,7 +253,7 @@ static void end_asked(struct ekd_state *h, struct ekd_job *job)
 		end_stop(h, result, job);
 		return;
 	}
-	if (result->status != EK_OK)
+	if (result->status != EK_OK && result->status != EK_NOTFOUND)
 		ekd_log(h, 1, "event=refused op=%u error=\"%s\"",
 			(unsigned)job->op, result->text);
 	/* Whoever asked may be dead by now. */

@@ -185,6 +185,7 @@ static ek_status hand_over(struct ekd_holder *holder, int fd,
 	status = ekd_message_send(fd, m, given, 4, true, holder->answer, err);
 	if (status == EK_OK)
 		status = send_conns(holder, fd, err);
+	holder->giving = status == EK_OK;
 	pthread_mutex_unlock(&holder->lock);
 	return status;
 }
@@ -235,6 +236,9 @@ static void admit(struct ekd_holder *holder)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (!peer_ok(fd) || give(holder, fd, NULL) != EK_OK) {
+		pthread_mutex_lock(&holder->lock);
+		holder->giving = false;
+		pthread_mutex_unlock(&holder->lock);
 		close(fd);
 		return;
 	}
@@ -243,6 +247,7 @@ static void admit(struct ekd_holder *holder)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	pthread_mutex_lock(&holder->lock);
 	holder->channel = fd;
+	holder->giving = false;
 	pthread_cond_broadcast(&holder->changed);
 	pthread_mutex_unlock(&holder->lock);
 	say_ready(holder);

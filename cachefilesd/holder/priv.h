@@ -14,6 +14,9 @@
 /* Deaths that are remembered for the back-off. */
 #define EKD_DEATHS 8
 
+/* Descriptors that a worker's start uses last are at least this. */
+#define EKD_HIGH_FD 64
+
 /* What a child leaves behind, in memory shared with the holder. */
 struct ekd_result {
 	ek_status status;

@@ -55,6 +55,18 @@ void ekd_holder_step(struct ekd_state *h, const char *name)
 		h->options->step(h->options->arg, name);
 }
 
+/* Above the numbers at which a worker finds its descriptors. */
+static int open_high(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC), high;
+
+	if (fd < 0)
+		return -1;
+	high = fcntl(fd, F_DUPFD_CLOEXEC, EKD_HIGH_FD);
+	close(fd);
+	return high;
+}
+
 static ek_status set_up_process(struct ekd_state *h, struct ek_err *err)
 {
 	sigset_t set;
@@ -67,8 +79,8 @@ static ek_status set_up_process(struct ekd_state *h, struct ek_err *err)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	h->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	h->exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	h->devnull = open("/dev/null", O_RDWR | O_CLOEXEC);
+	h->exe = open_high("/proc/self/exe", O_RDONLY);
+	h->devnull = open_high("/dev/null", O_RDWR);
 	if (h->signals < 0 || h->exe < 0 || h->devnull < 0)
 		return ek_fail_sys(err, errno, "starting");
 	h->results =

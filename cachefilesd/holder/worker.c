@@ -83,7 +83,7 @@ static bool place_fds(struct ekd_state *h, int channel)
 	int high[EKD_FD_END - EKD_FD_CHANNEL];
 
 	for (int i = 0; i < n; i++) {
-		high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 64);
+		high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, EKD_HIGH_FD);
 		if (high[i] < 0)
 			return false;
 	}
