@@ -61,12 +61,11 @@ def line(result):
     """One row of the table."""
     calls = " / ".join("-" if c is None else "%d" % c
                        for c in result["calls"])
-    size = result["size"]
-    return "| %s | %s | %s | %s | %s | %s | %s | %s |" % (
+    size, runs = result["size"], result["runs"]
+    return "| %s | %s | %s | %s | %s | %.2f / %.2f | %s | %s |" % (
         result["row"].words, _ratio(result["wall"]), _ratio(result["cpu"]),
         _ratio(result["rss"]), "%.4f" % size[0] if size else "-",
-        "%.2f / %.2f" % tuple(cores(result["runs"], who)
-                              for who in ("ours", "peer")), calls, _target(result))
+        cores(runs, "ours"), cores(runs, "peer"), calls, _target(result))
 
 
 def table(results):
@@ -74,8 +73,8 @@ def table(results):
     return HEAD + "\n".join(line(r) for r in results) + "\n"
 
 
-FIGURES = ("| work | wall s | CPU s | peak MiB | image MiB | codec read MiB | "
-           "serial | other work, CPUs |\n|---|---|---|---|---|---|---|---|\n")
+FIGURES = ("| work | wall s | CPU s | peak MiB | image MiB | codec read MiB "
+           "| serial | other work, CPUs |\n|---|---|---|---|---|---|---|---|\n")
 
 
 def _pair(result, key, words, unit=1):
