@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EKD_API_KEEP_H
+#define EKD_API_KEEP_H
+
+/*
+ * Tells somebody else, who may be slow, which connections there are: in order,
+ * on a thread of its own, so that the API never waits for him.
+ */
+
+#include <erofskit/status.h>
+
+#include <stdint.h>
+
+struct ekd_keep;
+
+/* @keep and @drop may be NULL. */
+ek_status ekd_keep_new(void (*keep)(void *arg, uint64_t id, int fd),
+		       void (*drop)(void *arg, uint64_t id), void *arg,
+		       struct ekd_keep **made, struct ek_err *err);
+/* Tells what is left, then ends. NULL allowed. */
+void ekd_keep_free(struct ekd_keep *keep);
+
+/* A duplicate of @fd is handed on and closed here. */
+void ekd_keep_add(struct ekd_keep *keep, uint64_t id, int fd);
+void ekd_keep_drop(struct ekd_keep *keep, uint64_t id);
+
+#endif

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Bytes before somebody reads them: completion, prefetch, traces. */
+
+#include "cachefilesd/worker/priv.h"
+
+#include "cachefilesd/serve/trace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A mounted image, held; NULL with a failure. */
+static struct image *get(struct ekd_service *s, const char *which,
+			 struct ek_err *err)
+{
+	struct image *image = image_find(s, which);
+
+	if (!image) {
+		ek_fail(err, EK_NOTFOUND, "%s: no image of this daemon", which);
+		return NULL;
+	}
+	if (image->blobs)
+		return image;
+	ek_fail(err, EK_INVALID, "%s: broken: %s", which, image->problem);
+	image_release(s, image);
+	return NULL;
+}
+
+/* Of use to a successor: it goes on with it. */
+static ek_status save(struct ekd_service *s, const struct image *image,
+		      struct ek_err *err)
+{
+	int dir = openat(s->images_dir, image->id,
+			 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	char *text = NULL;
+	ek_status status;
+	size_t n;
+
+	if (dir < 0)
+		return ek_fail_sys(err, errno, "images/%s", image->id);
+	status = ekd_record_print(&image->record, &text, &n, err);
+	if (status == EK_OK)
+		status = files_put(dir, "image.json", text, n, err);
+	free(text);
+	close(dir);
+	return status;
+}
+
+ek_status ekd_service_complete(struct ekd_service *service, const char *which,
+			       bool on, struct ek_err *err)
+{
+	struct image *image = get(service, which, err);
+	ek_status status = EK_OK;
+	bool change;
+
+	if (!image)
+		return err->status;
+	pthread_mutex_lock(&service->lock);
+	change = image->record.complete != on;
+	image->record.complete = on;
+	pthread_mutex_unlock(&service->lock);
+	if (change) {
+		for (uint32_t i = 0; i < image->record.n_blobs; i++)
+			blob_complete(image->blobs[i], on);
+		status = save(service, image, err);
+	}
+	image_release(service, image);
+	return status;
+}
+
+static struct ekd_served *served_of(const struct image *image,
+				    const struct ekd_trace_blob *want)
+{
+	for (uint32_t i = 0; i < image->record.n_blobs; i++)
+		if (strcmp(image->blobs[i]->name, want->name) == 0 &&
+		    image->blobs[i]->size == want->size)
+			return image->blobs[i]->served;
+	return NULL;
+}
+
+static ek_status replay(const struct image *image,
+			const struct ekd_trace_file *file, uint64_t *bytes,
+			struct ek_err *err)
+{
+	for (uint32_t i = 0; i < file->n_ranges; i++) {
+		const struct ekd_trace_range *r = &file->ranges[i];
+		struct ekd_served *served =
+			served_of(image, &file->blobs[r->blob]);
+
+		/* A trace of more images than this one is no error. */
+		if (!served)
+			continue;
+		EK_TRY(ekd_served_prefetch(served, r->offset, r->n, err));
+		*bytes += r->n;
+	}
+	return EK_OK;
+}
+
+static ek_status prefetch_trace(struct ekd_service *s,
+				const struct image *image, const char *path,
+				uint64_t *bytes, struct ek_err *err)
+{
+	struct ekd_trace_file file;
+	ek_status status;
+	char *text;
+	size_t n;
+	int fd;
+
+	EK_TRY(ekd_holder_open_local(s->holder, path, 0, &fd, err));
+	status = files_read(fd, path, EKD_TRACE_MAX, &text, &n, err);
+	close(fd);
+	if (status != EK_OK)
+		return status;
+	status = ekd_trace_parse(text, n, &file, err);
+	free(text);
+	if (status != EK_OK)
+		return ek_err_prefix(err, "%s", path);
+	status = replay(image, &file, bytes, err);
+	ekd_trace_forget(&file);
+	if (status == EK_OK && !*bytes)
+		return ek_fail(err, EK_NOTFOUND,
+			       "%s: no blob of it belongs to this image", path);
+	return status;
+}
+
+ek_status ekd_service_prefetch(struct ekd_service *service, const char *which,
+			       const char *trace, const char *const *paths,
+			       uint64_t *bytes, struct ek_err *err)
+{
+	struct image *image = get(service, which, err);
+	ek_status status = EK_OK;
+
+	*bytes = 0;
+	if (!image)
+		return err->status;
+	if (trace)
+		status = prefetch_trace(service, image, trace, bytes, err);
+	for (; status == EK_OK && paths && *paths; paths++)
+		status = prefetch_path(service, image, *paths, bytes, err);
+	image_release(service, image);
+	return status;
+}
+
+ek_status ekd_service_record(struct ekd_service *service, const char *which,
+			     struct ek_err *err)
+{
+	struct image *image = get(service, which, err);
+	struct ekd_trace *trace;
+	ek_status status;
+
+	if (!image)
+		return err->status;
+	status = ekd_trace_new(&trace, err);
+	if (status == EK_OK) {
+		pthread_mutex_lock(&service->lock);
+		if (image->trace)
+			status = ek_fail(err, EK_EXISTS, "%s: is recorded now",
+					 which);
+		else
+			image->trace = trace;
+		pthread_mutex_unlock(&service->lock);
+		if (status != EK_OK)
+			ekd_trace_free(trace);
+	}
+	for (uint32_t i = 0; status == EK_OK && i < image->record.n_blobs; i++)
+		status = ekd_served_record(image->blobs[i]->served, trace, err);
+	image_release(service, image);
+	return status;
+}
+
+ek_status ekd_service_trace(struct ekd_service *service, const char *which,
+			    bool stop, char **text, size_t *n,
+			    struct ek_err *err)
+{
+	struct image *image = get(service, which, err);
+	struct ekd_trace *trace;
+	ek_status status;
+
+	if (!image)
+		return err->status;
+	/* One caller at a time has it: two may not free it. */
+	pthread_mutex_lock(&service->lock);
+	trace = image->trace;
+	image->trace = NULL;
+	pthread_mutex_unlock(&service->lock);
+	if (trace)
+		status = ekd_trace_text(trace, text, n, err);
+	else
+		status =
+			ek_fail(err, EK_NOTFOUND, "%s: is not recorded", which);
+	if (trace && stop && status == EK_OK) {
+		for (uint32_t i = 0; i < image->record.n_blobs; i++)
+			ekd_served_record(image->blobs[i]->served, NULL, NULL);
+		ekd_trace_free(trace);
+	} else if (trace) {
+		pthread_mutex_lock(&service->lock);
+		image->trace = trace;
+		pthread_mutex_unlock(&service->lock);
+	}
+	image_release(service, image);
+	return status;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cachefilesd/worker/priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static ek_status backend_of(struct ekd_service *s,
+			    const struct ekd_record_blob *r,
+			    struct ekd_backend **backend, struct ek_err *err)
+{
+	struct ekd_reference ref;
+	int fd;
+
+	if (r->kind == EKD_FROM_LOCAL) {
+		EK_TRY(ekd_holder_open_local(s->holder, r->from, 0, &fd, err));
+		return ekd_backend_local(fd, backend, err);
+	}
+	EK_TRY(ekd_reference_parse(r->from, &ref, err));
+	return ekd_backend_registry(s->fetch, &ref, r->digest, backend, err);
+}
+
+static ek_status open_stored(struct ekd_service *s,
+			     const struct ekd_record_blob *r,
+			     const struct ek_leaves *leaves,
+			     struct ekd_blob **stored, struct ek_err *err)
+{
+	if (leaves)
+		return ekd_blob_open(s->store, r->name, leaves, NULL, stored,
+				     err);
+	return ekd_blob_find(s->store, r->name, r->root, stored, err);
+}
+
+static ek_status make(struct ekd_service *s, const struct ekd_record_blob *r,
+		      const struct ek_leaves *leaves, struct blob *b,
+		      struct ek_err *err)
+{
+	struct ekd_backend *backend;
+	ek_status status;
+
+	b->service = s;
+	b->size = r->size;
+	text_put(b->name, sizeof(b->name), r->name);
+	text_put(b->from, sizeof(b->from), r->from);
+	EK_TRY(open_stored(s, r, leaves, &b->stored, err));
+	if (ekd_blob_size(b->stored) != r->size) {
+		ekd_blob_close(b->stored);
+		return ek_fail(err, EK_DIFFERS,
+			       "%s: its leaf digests are of a blob of another "
+			       "size",
+			       r->digest);
+	}
+	status = backend_of(s, r, &backend, err);
+	if (status == EK_OK)
+		status = ekd_served_open(s->serve, b->stored, backend, NULL,
+					 NULL, &b->served, err);
+	if (status != EK_OK)
+		ekd_blob_close(b->stored);
+	return status;
+}
+
+/* One that is open already must be of the same digests. */
+static ek_status same(const struct blob *b, const struct ekd_record_blob *r,
+		      struct ek_err *err)
+{
+	if (memcmp(ekd_blob_leaves(b->stored)->root, r->root, 32) == 0)
+		return EK_OK;
+	return ek_fail(err, EK_DIFFERS, "%s: is in use with other leaf digests",
+		       r->digest);
+}
+
+ek_status blob_get(struct ekd_service *s, const struct ekd_record_blob *r,
+		   const struct ek_leaves *leaves, struct blob **blob,
+		   struct ek_err *err)
+{
+	ek_status status;
+	struct blob *b;
+
+	pthread_mutex_lock(&s->blobs_lock);
+	for (b = s->blobs; b && strcmp(b->name, r->name) != 0;)
+		b = b->next;
+	if (b) {
+		status = same(b, r, err);
+		b->users += status == EK_OK;
+	} else if (!(b = calloc(1, sizeof(*b)))) {
+		status = ek_fail(err, EK_NOMEM, "no memory for a blob");
+	} else if ((status = make(s, r, leaves, b, err)) == EK_OK) {
+		b->users = 1;
+		b->next = s->blobs;
+		s->blobs = b;
+	} else {
+		free(b);
+	}
+	if (status == EK_OK)
+		*blob = b;
+	pthread_mutex_unlock(&s->blobs_lock);
+	return status;
+}
+
+static void close_blob(struct blob *b)
+{
+	if (b->on_door)
+		ekd_door_remove(b->service->door, b->name, NULL);
+	ekd_served_close(b->served);
+	while (b->pins--)
+		ekd_blob_unpin(b->stored);
+	ekd_blob_close(b->stored);
+	free(b);
+}
+
+void blob_put(struct blob *blob)
+{
+	struct ekd_service *s = blob->service;
+	struct blob **at = &s->blobs;
+
+	pthread_mutex_lock(&s->blobs_lock);
+	if (--blob->users == 0) {
+		while (*at != blob)
+			at = &(*at)->next;
+		*at = blob->next;
+		close_blob(blob);
+	}
+	pthread_mutex_unlock(&s->blobs_lock);
+}
+
+ek_status blob_use(struct blob *blob, bool direct, struct ek_err *err)
+{
+	struct ekd_service *s = blob->service;
+	ek_status status = EK_OK;
+
+	pthread_mutex_lock(&s->blobs_lock);
+	if (direct) {
+		ekd_blob_pin(blob->stored);
+		blob->pins++;
+	} else if (!blob->on_door) {
+		status = ekd_door_add(s->door, blob->name, blob->size, blob,
+				      err);
+		blob->on_door = status == EK_OK;
+	}
+	pthread_mutex_unlock(&s->blobs_lock);
+	return status;
+}
+
+void blob_unpin(struct blob *blob)
+{
+	pthread_mutex_lock(&blob->service->blobs_lock);
+	ekd_blob_unpin(blob->stored);
+	blob->pins--;
+	pthread_mutex_unlock(&blob->service->blobs_lock);
+}
+
+void blob_complete(struct blob *blob, bool on)
+{
+	pthread_mutex_lock(&blob->service->blobs_lock);
+	if (on && blob->completers++ == 0)
+		ekd_served_complete(blob->served, true);
+	else if (!on && blob->completers && --blob->completers == 0)
+		ekd_served_complete(blob->served, false);
+	pthread_mutex_unlock(&blob->service->blobs_lock);
+}
+
+/* A read that the kernel waits for. */
+struct pending {
+	struct ekd_read read;
+	struct ekd_door_request *request;
+};
+
+static void answer(struct ekd_read *read, ek_status status,
+		   const struct ek_err *err)
+{
+	struct pending *p = read->arg;
+
+	(void)err;
+	/* Cancelled: the process ends, a successor gets the request again. */
+	if (status == EK_CANCELLED)
+		ekd_door_abandon(p->request);
+	else
+		ekd_door_answer(p->request, status == EK_OK ? 0 : EIO);
+	free(p);
+}
+
+void blob_read(void *service, struct ekd_door_request *request)
+{
+	struct blob *blob = ekd_door_cookie(request);
+	struct pending *p = malloc(sizeof(*p));
+
+	(void)service;
+	if (!p) {
+		ekd_door_answer(request, ENOMEM);
+		return;
+	}
+	*p = (struct pending){
+		.read = {.offset = ekd_door_offset(request),
+			 .n = ekd_door_size(request),
+			 .to = ekd_door_buffer(request),
+			 .pid = ekd_door_pid(request),
+			 .done = answer,
+			 .arg = p},
+		.request = request,
+	};
+	ekd_served_read(blob->served, &p->read);
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cachefilesd/worker/priv.h"
+
+#include "cachefilesd/fetch/sha.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *ekd_image_state_name(enum ekd_image_state state)
+{
+	static const char *const names[] = {"mounting", "mounted", "unmounting",
+					    "broken"};
+
+	return names[state];
+}
+
+void image_id(const char *target, char id[EKD_IMAGE_ID])
+{
+	char sha[72];
+
+	/* Told apart by where they are mounted: one image a target. */
+	if (ekd_sha_of(target, strlen(target), sha, NULL) != EK_OK)
+		text_put(sha, sizeof(sha), "sha256:none");
+	snprintf(id, EKD_IMAGE_ID, "i%.16s", sha + 7);
+}
+
+static bool busy(const struct image *image)
+{
+	return image->state == EKD_IMAGE_MOUNTING ||
+	       image->state == EKD_IMAGE_UNMOUNTING;
+}
+
+struct image *image_find(struct ekd_service *s, const char *which)
+{
+	struct image *at;
+
+	pthread_mutex_lock(&s->lock);
+	for (;;) {
+		for (at = s->images; at; at = at->next)
+			if (strcmp(at->record.target, which) == 0 ||
+			    strcmp(at->id, which) == 0)
+				break;
+		if (!at || !busy(at))
+			break;
+		pthread_cond_wait(&s->changed, &s->lock);
+	}
+	if (at)
+		at->users++;
+	pthread_mutex_unlock(&s->lock);
+	return at;
+}
+
+void image_release(struct ekd_service *s, struct image *image)
+{
+	pthread_mutex_lock(&s->lock);
+	image->users--;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void image_set(struct ekd_service *s, struct image *image,
+	       enum ekd_image_state state, const char *problem)
+{
+	pthread_mutex_lock(&s->lock);
+	image->state = state;
+	snprintf(image->problem, sizeof(image->problem), "%s", problem);
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void image_remove(struct ekd_service *s, struct image *image)
+{
+	struct image **at;
+
+	pthread_mutex_lock(&s->lock);
+	while (image->users)
+		pthread_cond_wait(&s->changed, &s->lock);
+	for (at = &s->images; *at != image;)
+		at = &(*at)->next;
+	*at = image->next;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	image_free(image);
+}
+
+static void close_blobs(struct image *image)
+{
+	for (uint32_t i = 0; image->blobs && i < image->record.n_blobs; i++) {
+		struct blob *blob = image->blobs[i];
+
+		if (!blob)
+			continue;
+		if (image->trace)
+			ekd_served_record(blob->served, NULL, NULL);
+		if (image->record.complete)
+			blob_complete(blob, false);
+		if (image->record.blobs[i].direct)
+			blob_unpin(blob);
+		blob_put(blob);
+	}
+	free(image->blobs);
+	image->blobs = NULL;
+}
+
+void image_free(struct image *image)
+{
+	close_blobs(image);
+	ekd_trace_free(image->trace);
+	ekd_record_free(&image->record);
+	free(image);
+}
+
+/* Open blob @i, with digests from the image's directory if need be. */
+static ek_status open_blob(struct ekd_service *s, struct image *image,
+			   uint32_t i, int dir, bool fresh, struct ek_err *err)
+{
+	struct ekd_record_blob *r = &image->record.blobs[i];
+	struct ek_leaves *leaves;
+	ek_status status = blob_get(s, r, NULL, &image->blobs[i], err);
+
+	if (status == EK_NOTFOUND || (fresh && status == EK_DIFFERS)) {
+		EK_TRY(files_get_leaves(dir, i, r->root, &leaves, err));
+		status = blob_get(s, r, leaves, &image->blobs[i], err);
+		ek_leaves_free(leaves);
+	}
+	if (status != EK_OK)
+		return status;
+	if (fresh)
+		r->direct = ekd_blob_complete(image->blobs[i]->stored);
+	status = blob_use(image->blobs[i], r->direct, err);
+	if (status != EK_OK) {
+		blob_put(image->blobs[i]);
+		image->blobs[i] = NULL;
+		return status;
+	}
+	if (image->record.complete)
+		blob_complete(image->blobs[i], true);
+	return EK_OK;
+}
+
+ek_status image_open_blobs(struct ekd_service *s, struct image *image,
+			   bool fresh, struct ek_err *err)
+{
+	int dir = openat(s->images_dir, image->id,
+			 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	ek_status status = EK_OK;
+
+	image->blobs = calloc(image->record.n_blobs + 1, sizeof(struct blob *));
+	if (!image->blobs)
+		status = ek_fail(err, EK_NOMEM, "no memory for blobs");
+	for (uint32_t i = 0; status == EK_OK && i < image->record.n_blobs; i++)
+		status = open_blob(s, image, i, dir, fresh, err);
+	if (dir >= 0)
+		close(dir);
+	if (status != EK_OK)
+		close_blobs(image);
+	return status;
+}
+
+static void put_source(const struct image *image, uint32_t blob,
+		       struct ekd_source *source)
+{
+	const struct ekd_record_blob *r = &image->record.blobs[blob];
+
+	source->place = r->direct ? EKD_PLACE_STORE : EKD_PLACE_DOOR;
+	snprintf(source->name, sizeof(source->name), "%s", r->name);
+}
+
+/* Whether the kernel has an overlay on top of what is mounted. */
+static bool has_overlay(const struct image *image)
+{
+	return image->record.rw || image->record.n_parts > 1;
+}
+
+static void part_id(const struct image *image, uint32_t i, char id[EKD_ID])
+{
+	if (has_overlay(image))
+		snprintf(id, EKD_ID, "%s.%u", image->id, i);
+	else
+		snprintf(id, EKD_ID, "%s", image->id);
+}
+
+static ek_status mount_part(struct ekd_service *s, const struct image *image,
+			    uint32_t i, struct ekd_mount *m, struct ek_err *err)
+{
+	const struct ekd_record_part *part = &image->record.parts[i];
+
+	*m = (struct ekd_mount){0};
+	part_id(image, i, m->id);
+	if (has_overlay(image))
+		m->flags |= EKD_MOUNT_LAYER;
+	else
+		text_put(m->target, sizeof(m->target), image->record.target);
+	m->flags |= image->record.suid ? EKD_MOUNT_SUID : 0;
+	m->flags |= image->record.loop ? EKD_MOUNT_LOOP : 0;
+	if (part->whole) {
+		put_source(image, part->primary, &m->primary);
+	} else {
+		m->primary.place = EKD_PLACE_STATE;
+		snprintf(m->primary.name, sizeof(m->primary.name),
+			 "%s/" INDEX_NAME, image->id);
+	}
+	m->n_devices = part->n_devices;
+	for (uint32_t k = 0; k < part->n_devices; k++)
+		put_source(image, part->devices[k], &m->devices[k]);
+	return ekd_holder_mount(s->holder, m, err);
+}
+
+static ek_status mount_overlay(struct ekd_service *s, const struct image *image,
+			       struct ek_err *err)
+{
+	struct ekd_overlay *o = calloc(1, sizeof(*o));
+	ek_status status;
+
+	if (!o)
+		return ek_fail(err, EK_NOMEM, "no memory for an overlay");
+	text_put(o->id, sizeof(o->id), image->id);
+	text_put(o->target, sizeof(o->target), image->record.target);
+	o->flags = image->record.rw ? EKD_OVERLAY_RW : 0;
+	o->n_lowers = image->record.n_parts;
+	for (uint32_t i = 0; i < o->n_lowers; i++)
+		part_id(image, o->n_lowers - 1 - i, o->lowers[i]);
+	status = ekd_holder_overlay(s->holder, o, err);
+	free(o);
+	return status;
+}
+
+ek_status image_mount(struct ekd_service *s, const struct image *image,
+		      struct ek_err *err)
+{
+	struct ekd_mount *m = malloc(sizeof(*m));
+	ek_status status = EK_OK;
+	char id[EKD_ID];
+	uint32_t done;
+
+	if (!m)
+		return ek_fail(err, EK_NOMEM, "no memory for a mount");
+	for (done = 0; done < image->record.n_parts; done++) {
+		status = mount_part(s, image, done, m, err);
+		if (status != EK_OK)
+			break;
+	}
+	free(m);
+	if (status == EK_OK && has_overlay(image))
+		status = mount_overlay(s, image, err);
+	while (status != EK_OK && done-- > 0) {
+		part_id(image, done, id);
+		ekd_holder_umount(s->holder, id, EKD_UMOUNT_LAZY, NULL);
+	}
+	return status;
+}
+
+ek_status image_umount(struct ekd_service *s, const struct image *image,
+		       bool lazy, struct ek_err *err)
+{
+	uint32_t flags = lazy ? EKD_UMOUNT_LAZY : 0;
+	ek_status status;
+	char id[EKD_ID];
+
+	status = ekd_holder_umount(s->holder, image->id, flags, err);
+	if (status != EK_OK && status != EK_NOTFOUND)
+		return status;
+	for (uint32_t i = image->record.n_parts;
+	     has_overlay(image) && i-- > 0;) {
+		part_id(image, i, id);
+		status = ekd_holder_umount(s->holder, id, flags, err);
+		if (status != EK_OK && status != EK_NOTFOUND)
+			return status;
+	}
+	return EK_OK;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EKD_WORKER_PRIV_H
+#define EKD_WORKER_PRIV_H
+
+/* What the files of the service share. */
+
+#include "cachefilesd/worker/record.h"
+#include "cachefilesd/worker/service.h"
+#include "base/try.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+/* As much of @from as fits @room bytes with its NUL. */
+static inline void text_put(char *to, size_t room, const char *from)
+{
+	snprintf(to, room, "%s", from);
+}
+
+/* A blob that images use; one object for all of them. */
+struct blob {
+	struct ekd_service *service;
+	struct blob *next;
+	uint32_t users;
+	char name[EKD_DOOR_NAME + 1];
+	char from[EKD_SOURCE_TEXT]; /* where it is fetched from */
+	uint64_t size;
+	struct ekd_blob *stored;
+	struct ekd_served *served;
+	bool on_door;  /* a file of the door */
+	uint32_t pins; /* images whose kernel mount reads the store's file */
+	uint32_t completers; /* images that want all of it */
+};
+
+struct image {
+	struct image *next;
+	char id[EKD_IMAGE_ID];
+	struct ekd_record record;
+	struct blob **blobs; /* of the record's blobs; NULL: not open */
+	enum ekd_image_state state;
+	struct ekd_trace *trace;
+	uint32_t users; /* calls that look at it: it may not go */
+	bool again;	/* is to be mounted by load_mount_again() */
+	char problem[256];
+};
+
+struct ekd_service {
+	struct ekd_service_options o;
+	struct ekd_holder *holder;
+	atomic_bool holder_there;
+	int64_t started_ms;
+	int images_dir; /* descriptor */
+	struct ekd_store *store;
+	struct ekd_fetch *fetch;
+	struct ekd_serve *serve;
+	struct ekd_door *door;
+
+	/* Opens and closes blobs; taken before @lock. */
+	pthread_mutex_t blobs_lock;
+	struct blob *blobs;
+
+	/* Lists and states of images. */
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* the state of some image */
+	struct image *images;
+	bool stopping;
+
+	pthread_t mounter; /* brings images back */
+	bool has_mounter;
+};
+
+/* blobs.c */
+
+/*
+ * Open the blob of @r, whose digests are @leaves (NULL: the store has them),
+ * and serve it. blob_put() releases it.
+ */
+ek_status blob_get(struct ekd_service *s, const struct ekd_record_blob *r,
+		   const struct ek_leaves *leaves, struct blob **blob,
+		   struct ek_err *err);
+void blob_put(struct blob *blob);
+/* The image reads it by the door, or directly: pinned. Before the mount. */
+ek_status blob_use(struct blob *blob, bool direct, struct ek_err *err);
+void blob_unpin(struct blob *blob);
+void blob_complete(struct blob *blob, bool on);
+/* The door's hook. */
+void blob_read(void *service, struct ekd_door_request *request);
+
+/* images.c */
+
+/*
+ * The image at @target or of id @which, held: image_release() it. Waits until
+ * nothing is being done with it. NULL: none.
+ */
+struct image *image_find(struct ekd_service *s, const char *which);
+void image_release(struct ekd_service *s, struct image *image);
+/*
+ * Open what the record names. @fresh: it is not mounted yet, so that blobs
+ * which are complete can be read directly.
+ */
+ek_status image_open_blobs(struct ekd_service *s, struct image *image,
+			   bool fresh, struct ek_err *err);
+void image_free(struct image *image);
+void image_id(const char *target, char id[EKD_IMAGE_ID]);
+/* Ask the kernel, through the holder. Undoes itself on failure. */
+ek_status image_mount(struct ekd_service *s, const struct image *image,
+		      struct ek_err *err);
+ek_status image_umount(struct ekd_service *s, const struct image *image,
+		       bool lazy, struct ek_err *err);
+void image_set(struct ekd_service *s, struct image *image,
+	       enum ekd_image_state state, const char *problem);
+/* Takes it out of the list, when nobody looks at it, and frees it. */
+void image_remove(struct ekd_service *s, struct image *image);
+
+/* files.c: images/ID of the state directory */
+
+#define INDEX_NAME "index.erofs"
+ek_status files_make(struct ekd_service *s, const char *id, int *dir,
+		     struct ek_err *err);
+ek_status files_put(int dir, const char *name, const void *bytes, size_t n,
+		    struct ek_err *err);
+/* All of a file of at most @most bytes; free(*bytes). */
+ek_status files_get(int dir, const char *name, size_t most, char **bytes,
+		    size_t *n, struct ek_err *err);
+ek_status files_read(int fd, const char *what, size_t most, char **bytes,
+		     size_t *n, struct ek_err *err);
+void files_remove(struct ekd_service *s, const char *id);
+/* The digests of blob @i of an image. */
+ek_status files_put_leaves(int dir, uint32_t i, const struct ek_leaves *leaves,
+			   struct ek_err *err);
+ek_status files_get_leaves(int dir, uint32_t i, const uint8_t root[32],
+			   struct ek_leaves **leaves, struct ek_err *err);
+
+/* check.c */
+
+/* The rules of fsck over metadata of @image, whose devices have these sizes. */
+ek_status check_metadata(struct ek_source *image, const uint64_t *sizes,
+			 size_t n, const char *what, struct ek_err *err);
+/* A source that reads through the scheduler. */
+ek_status source_of_blob(struct blob *blob, struct ek_source **src,
+			 struct ek_err *err);
+
+/* index.c, native.c: fill the record, the directory and open the blobs. */
+ek_status prepare_index(struct ekd_service *s,
+			const struct ekd_mount_request *request,
+			struct image *image, int dir, struct ek_err *err);
+ek_status prepare_native(struct ekd_service *s,
+			 const struct ekd_mount_request *request,
+			 struct image *image, int dir, struct ek_err *err);
+
+/* stream.c */
+
+/*
+ * Read blob @digest of @size bytes as a whole, check its digest, and put it
+ * into the store; *blob is then complete, for ekd_blob_close().
+ */
+ek_status stream_blob(struct ekd_service *s, const struct ekd_reference *ref,
+		      const char *digest, uint64_t size, struct ekd_blob **blob,
+		      struct ek_err *err);
+
+/* paths.c */
+
+/* Prefetch the data of @path inside the image; adds to *bytes. */
+ek_status prefetch_path(struct ekd_service *s, const struct image *image,
+			const char *path, uint64_t *bytes, struct ek_err *err);
+
+/* load.c */
+
+/* Before the door reads. */
+ek_status load_images(struct ekd_service *s, struct ek_err *err);
+/* After: mount what is to be mounted anew, on a thread. */
+ek_status load_mount_again(struct ekd_service *s, struct ek_err *err);
+
+#endif

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images that are mounted on demand: right bytes, few of them fetched."""
+
+import os
+import random
+
+import pytest
+
+from lib import oci
+from lib.daemon import converted, push_native
+
+MiB = 1 << 20
+
+
+def numbers(seed, n):
+    return random.Random(seed).randbytes(n)
+
+
+@pytest.fixture(scope="module")
+def layers():
+    """Two layers; the upper hides and adds."""
+    lower = [("etc", None), ("etc/passwd", b"root\n"), ("data", None),
+             ("data/gone", b"x" * 5000)]
+    lower += [("data/%d" % i, numbers(i, 3 * MiB)) for i in range(4)]
+    upper = [("data", None), ("data/.wh.gone", b""),
+             ("data/1", numbers(100, MiB)), ("empty", b"")]
+    return [oci.tar_of(lower), oci.tar_of(upper)]
+
+
+def read(*path):
+    with open(os.path.join(*path), "rb") as f:
+        return f.read()
+
+
+def right(mnt):
+    assert sorted(os.listdir(mnt)) == ["data", "empty", "etc"]
+    assert sorted(os.listdir(mnt + "/data")) == ["0", "1", "2", "3"]
+    assert read(mnt, "etc/passwd") == b"root\n"
+    for i in (0, 2, 3):
+        assert read(mnt, "data/%d" % i) == numbers(i, 3 * MiB)
+    assert read(mnt, "data/1") == numbers(100, MiB)
+
+
+def test_index(daemon, tarfs, work, layers, origin):
+    out, image = converted(tarfs, work, layers, origin)
+    with daemon.index(out, str(image)) as mnt:
+        before = origin.bytes_sent
+        assert before <= MiB
+        assert read(mnt, "etc/passwd") == b"root\n"
+        assert origin.bytes_sent - before <= MiB
+        right(mnt)
+        shown = daemon.image(mnt)
+        assert shown["state"] == "mounted" and shown["lazy"]
+        assert shown["failed"] == 0 and shown["waited"] > 0
+        assert shown["fetched_bytes"] >= 10 * MiB
+        sent = origin.bytes_sent
+        os.system("echo 3 > /proc/sys/vm/drop_caches")
+        right(mnt)
+        assert origin.bytes_sent == sent
+    assert daemon.images() == []
+    assert os.listdir(os.path.join(daemon.state, "images")) == []
+
+
+def test_complete_mounts_directly(daemon, tarfs, work, layers, origin):
+    """Without the daemon, once all is here."""
+    out, image = converted(tarfs, work, layers, origin)
+    with daemon.index(out, str(image), "--complete") as mnt:
+        daemon.must("complete", "--wait", mnt)
+        assert daemon.image(mnt)["complete"]
+    mnt = daemon.mount_index(out, str(image))
+    shown = daemon.image(mnt)
+    assert not shown["lazy"]
+    assert {b["read"] for b in shown["blobs"]} == {"direct"}
+    origin.down()
+    worker = daemon.kill_worker()
+    daemon.process.kill()
+    right(mnt)
+    daemon.process.wait()
+    os.system("echo 3 > /proc/sys/vm/drop_caches")
+    right(mnt)
+    assert worker
+
+
+def test_local(daemon, tarfs, work, layers):
+    """The files that OUT names, without a registry."""
+    layout = oci.directory(os.path.join(work, "layout"),
+                           oci.oci(oci.Image(layers, "gzip"), "x"))
+    out = os.path.join(work, "out")
+    tarfs.ok("convert", layout, "-o", out, "--no-sync", "-q")
+    with daemon.index(out) as mnt:
+        right(mnt)
+
+
+def native(mkfs, work, trees):
+    images = []
+    for i, files in enumerate(trees):
+        top = os.path.join(work, "tree-%d" % i)
+        for name, data in files.items():
+            path = os.path.join(top, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as f:
+                f.write(data)
+        path = os.path.join(work, "native-%d.erofs" % i)
+        mkfs.ok("-zlz4", "-T0", path, top)
+        with open(path, "rb") as f:
+            images.append(f.read())
+    return images
+
+
+@pytest.fixture(scope="module")
+def trees():
+    text = b"".join(b"line %d of a file\n" % i for i in range(50000))
+    return [{"a/text": text, "a/noise": numbers(7, 2 * MiB), "b": b"b"},
+            {"a/more": numbers(8, MiB), "b": b"other b"}]
+
+
+def native_right(mnt, trees):
+    assert read(mnt, "a/text") == trees[0]["a/text"]
+    assert read(mnt, "a/noise") == trees[0]["a/noise"]
+
+
+def test_native_one_layer(daemon, mkfs, work, trees, origin):
+    images = native(mkfs, work, trees[:1])
+    pushed = push_native(origin, images)
+    mnt = daemon.mount("oci://" + pushed.pinned)
+    assert origin.bytes_sent < len(images[0]) / 2
+    native_right(mnt, trees)
+    assert read(mnt, "b") == b"b"
+    daemon.umount(mnt)
+
+
+def test_native_layers(daemon, mkfs, work, trees, origin):
+    pushed = push_native(origin, native(mkfs, work, trees))
+    mnt = daemon.mount("oci://" + pushed.pinned)
+    native_right(mnt, trees)
+    assert read(mnt, "b") == b"other b"
+    assert read(mnt, "a/more") == trees[1]["a/more"]
+    daemon.umount(mnt)
+
+
+def test_native_streamed(daemon, mkfs, work, trees, origin):
+    """No leaf digests, but a pinned manifest: read as a whole, checked."""
+    pushed = push_native(origin, native(mkfs, work, trees[:1]), leafy=False)
+    mnt = daemon.mount("oci://" + pushed.pinned)
+    assert not daemon.image(mnt)["lazy"]
+    native_right(mnt, trees)
+    daemon.umount(mnt)
+
+
+def test_tag_is_no_pin(daemon, mkfs, work, trees, origin):
+    pushed = push_native(origin, native(mkfs, work, trees[:1]))
+    mnt = os.path.join(work, "here")
+    os.mkdir(mnt)
+    done = daemon.run("mount", "oci://" + str(pushed), mnt)
+    assert done.returncode == 1
+    assert pushed.digest in done.stderr and "pin it" in done.stderr
+    mnt = daemon.mount("--untrusted-index=stream-first",
+                       "oci://" + str(pushed))
+    native_right(mnt, trees)
+    daemon.umount(mnt)
+
+
+def test_writable(daemon, tarfs, work, layers, origin):
+    out, image = converted(tarfs, work, layers, origin)
+    with daemon.index(out, str(image), "--rw") as mnt:
+        right(mnt)
+        with open(mnt + "/etc/new", "w") as f:
+            f.write("new")
+        with open(mnt + "/etc/passwd", "a") as f:
+            f.write("more\n")
+        assert read(mnt, "etc/passwd") == b"root\nmore\n"
+
+
+def test_comes_back(daemon, tarfs, work, layers, origin):
+    out, image = converted(tarfs, work, layers, origin)
+    mnt = daemon.mount_index(out, str(image), "--persist")
+    other = daemon.mount_index(out, str(image))
+    assert read(mnt, "etc/passwd") == b"root\n"
+    for target in (mnt, other):  # as a reboot does
+        os.system("umount %s" % target)
+    assert daemon.stop("--keep").returncode == 0
+    daemon.kill_rest()
+    daemon.start()
+    daemon.wait_mounted(mnt)
+    right(mnt)
+    assert [i["target"] for i in daemon.images()] == [mnt]
+    daemon.umount(mnt)
