@@ -59,11 +59,14 @@ class Row:
         return {}
 
 
+def _json(argv):
+    return json.loads(subprocess.run(argv, check=True,
+                                     stdout=subprocess.PIPE).stdout)
+
+
 def told(argv):
     """Counters of one run of our mkfs; argv has --quiet as its first word."""
-    out = json.loads(subprocess.run(
-        [argv[0], "--json", *argv[2:]], check=True,
-        stdout=subprocess.PIPE).stdout)
+    out = _json([argv[0], "--json", *argv[2:]])
     cpu = out["cpu_seconds"]
     return {"codec_bytes_in": out["codec_bytes_in"],
             "codec_passes": out["codec_bytes_in"] / max(out["bytes_in"], 1),
@@ -114,6 +117,13 @@ class Check(Row):
         image = os.path.join(scratch, "image")
         return ([tools.fsck, image], [tools.peer_fsck, "--extract", image],
                 None, None)
+
+    def counters(self, tools, scratch):
+        ours = self.commands(tools, scratch)[0]
+        cpu = _json([ours[0], "--json", *ours[1:]])["cpu_seconds"]
+        # Two threads that walk do so beside each other.
+        return {"serial": max(cpu["checking_thread"],
+                              cpu.get("extracting_thread", 0)) / cpu["all"]}
 
 
 class Extract(Check):

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* What waits to be told, at most; beyond it extraction waits. */
 #define WAITING_MAX 4096
@@ -22,6 +23,7 @@ struct fsck_beside {
 	const struct fsck_options *options;
 	struct ek_image *image;
 	struct ek_extract_result result; /* the thread's until it is done */
+	double cpu;			 /* seconds; the same */
 	pthread_t thread;
 
 	pthread_mutex_t lock; /* of everything below */
@@ -77,6 +79,7 @@ static void *run(void *arg)
 	struct fsck_beside *b = arg;
 
 	fsck_restore(b->options, b->image, &b->result, keep, b);
+	b->cpu = fsck_report_cpu(RUSAGE_THREAD);
 	pthread_mutex_lock(&b->lock);
 	b->done = true;
 	pthread_cond_signal(&b->changed);
@@ -158,6 +161,7 @@ void fsck_beside_end(struct fsck_beside *b, struct fsck_report *r)
 	if (r) {
 		r->have_extract = true;
 		r->extract = b->result;
+		r->extract_cpu = b->cpu;
 		if (b->lost)
 			fsck_restore_tell(r, NULL, EK_NOMEM,
 					  "no memory for all messages");

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /*
  * Names come from the image: what could forge a line, or a column of one, is
@@ -203,6 +204,29 @@ static void json_summary(struct fsck_report *r, const char *contents)
 	cli_json_close(j);
 }
 
+double fsck_report_cpu(int who)
+{
+	struct rusage use;
+
+	if (getrusage(who, &use) != 0)
+		return 0;
+	return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+	       (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
+}
+
+/* The two threads that walk bound what workers can save. */
+static void json_cpu(struct fsck_report *r)
+{
+	struct cli_json *j = &r->json;
+
+	cli_json_open(j, "cpu_seconds", '{');
+	cli_json_real(j, "checking_thread", fsck_report_cpu(RUSAGE_THREAD), 6);
+	if (r->extract_cpu > 0)
+		cli_json_real(j, "extracting_thread", r->extract_cpu, 6);
+	cli_json_real(j, "all", fsck_report_cpu(RUSAGE_SELF), 6);
+	cli_json_close(j);
+}
+
 static void json_end(struct fsck_report *r, const char *contents)
 {
 	const struct ek_extract_result *e = &r->extract;
@@ -228,6 +252,7 @@ static void json_end(struct fsck_report *r, const char *contents)
 		cli_json_close(j);
 	}
 	json_summary(r, contents);
+	json_cpu(r);
 	cli_json_unsigned(j, "status", (uint64_t)fsck_report_status(r));
 	cli_json_close(j);
 }

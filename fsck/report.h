@@ -18,6 +18,7 @@ struct fsck_report {
 	struct ek_check_result check;
 	bool have_extract;
 	struct ek_extract_result extract;
+	double extract_cpu; /* seconds of its own thread, if it had one */
 	/* Evidence that held, for the last line: "digest, manifest". */
 	char proved[128];
 	bool evidence_failed;  /* it did not hold, for whatever reason */
@@ -33,6 +34,8 @@ void fsck_report_add(struct fsck_report *r, const char *code,
 		     enum ek_severity severity, const char *path,
 		     const char *words);
 void fsck_report_proved(struct fsck_report *r, const char *what);
+/* CPU seconds until now of RUSAGE_THREAD or RUSAGE_SELF. */
+double fsck_report_cpu(int who);
 /* Summary; returns the exit status. */
 int fsck_report_end(struct fsck_report *r);
 /* The exit status as things stand. */

@@ -172,6 +172,8 @@ def test_json(fsck, copy):
     result = fsck.run("--json", copy)
     told = json.loads(result.text)
     assert told["status"] == result.code == ERRORS
+    cpu = told["cpu_seconds"]
+    assert 0 < cpu["checking_thread"] <= cpu["all"]
     finding = [f for f in told["findings"] if f["code"] == "DIR-ORDER"][0]
     assert finding["severity"] == "error"
     assert finding["nid"] == im.inode("/names").nid
