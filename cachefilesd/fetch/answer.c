@@ -217,7 +217,6 @@ static enum ekd_failure class_of(CURLcode code)
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_UNSUPPORTED_PROTOCOL:
 		return EKD_FINAL;
 	default:
 		return EKD_AGAIN;
@@ -391,8 +390,8 @@ static void refused(struct ekd_fetch *f, struct ekd_request *rq,
 	if (status == 429 || status == 503)
 		note_busy(http);
 	/* What a redirect led to may be another place next time. */
-	if (status >= 500 || status == 429 || status == 408 || status == 425 ||
-	    elsewhere)
+	if (status < 300 || status >= 500 || status == 429 || status == 408 ||
+	    status == 425 || elsewhere)
 		how = EKD_AGAIN;
 	ekd_request_failed(f, rq, how, &err);
 }

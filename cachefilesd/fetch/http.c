@@ -15,6 +15,7 @@
 /* Of an error's body, so that its connection can be used again. */
 #define ERROR_BODY_MAX (64u << 10)
 #define ANSWER_MAX     (1u << 20)
+#define TRY_MS	       1000u
 #define CHALLENGES_MAX 8192
 
 static void free_head(struct ekd_http *http)
@@ -285,14 +286,19 @@ static void http_free(struct ekd_http *http)
 	free(http);
 }
 
-/* Half of the time that is left is for another try. */
+/*
+ * Half of the time that is left is for another try, unless it would be too
+ * little for a server that is far.
+ */
 static uint32_t within(uint32_t limit, uint64_t now, uint64_t deadline)
 {
 	uint64_t half;
 
 	if (deadline == EKD_NEVER)
 		return limit;
-	half = deadline > now ? (deadline - now) / 2 + 1 : 1;
+	half = deadline > now ? (deadline - now) / 2 : 0;
+	if (half < TRY_MS)
+		half = TRY_MS;
 	return half < limit ? (uint32_t)half : limit;
 }
 

@@ -131,8 +131,10 @@ static ek_status parts(const char *text, struct ekd_reference *ref,
 			       "docker.io/library/debian:12");
 	if (!put(ref->host, sizeof(ref->host), text, (size_t)(slash - text)))
 		return ek_fail(err, EK_INVALID, "the host is too long");
-	if (strcmp(ref->host, "index.docker.io") == 0)
+	if (strcmp(ref->host, "index.docker.io") == 0) {
+		memset(ref->host, 0, sizeof(ref->host));
 		memcpy(ref->host, "docker.io", sizeof("docker.io"));
+	}
 	slash++;
 	tag = memchr(slash, ':', (size_t)(end - slash));
 	if (!put_repo(ref, slash, (size_t)((tag ? tag : end) - slash)))

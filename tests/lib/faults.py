@@ -188,6 +188,17 @@ class Range(Fault):
             response.headers["Content-Range"] = self.text
 
 
+class Encoded(Fault):
+    """Say that the body is encoded (it is not)."""
+
+    def __init__(self, how="gzip", **match):
+        super().__init__(**match)
+        self.how = how
+
+    def apply(self, request, response):
+        response.headers["Content-Encoding"] = self.how
+
+
 class Redirect(Fault):
     """Send the client elsewhere.
 
@@ -213,6 +224,7 @@ class Redirect(Fault):
                 sign = "s%d" % self._count
             target = self.to or request.registry
             target.signed[sign] = [self.hops - 1, self.live, self.code,
-                                   request.digest]
+                                   request.digest,
+                                   target is not request.registry]
             place = "%s/signed/%s/hop?sig=hush%s" % (base, sign, sign)
         response.become(self.code, b"", {"Location": place})

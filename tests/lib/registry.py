@@ -280,7 +280,7 @@ class Registry:
         self._server.registry = self
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever,
-                                        args=(0.05,), daemon=True)
+                                        args=(0.01,), daemon=True)
         self._thread.start()
 
     def down(self):
@@ -488,7 +488,8 @@ class Registry:
     def _signed(self, request):
         with self._lock:
             entry = self.signed.get(request.name)
-            if entry is None or request.authorization:
+            # Storage refuses what has two kinds of authority.
+            if entry is None or (request.authorization and entry[4]):
                 return Response(400, b"signed and authorized\n")
             request.digest = entry[3]
             if entry[0] > 0:
