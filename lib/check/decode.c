@@ -2,7 +2,7 @@
 
 /*
  * Decode every stream to its exact length. Streams come sorted by place, so
- * a job takes those of about one megabyte and reads them at once.
+ * a job takes those of some bytes and reads them at once.
  */
 
 #include "check/check.h"
@@ -11,7 +11,8 @@
 #include "codec/codec.h"
 #include "os/pool.h"
 
-#define JOB_BYTES   (1u << 20)
+/* What a job reads is decoded at once: it should stay in a core's cache. */
+#define JOB_BYTES   (256u << 10)
 #define JOB_STREAMS 1024u
 /* Jobs that are in flight while the calling thread does something else. */
 #define JOBS_AHEAD 4096u
