@@ -8,6 +8,8 @@
 #include "tarfs/native.h"
 #include "tarfs/record.h"
 
+#include <erofskit/trust.h>
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,7 @@ struct convert {
 	struct archive archive;
 	struct image image;
 	struct ek_build_stats stats;
+	char merged[65]; /* digest of the merged index, in hexadecimal */
 };
 
 static bool in_spool(const struct convert *c, const struct image_layer *l)
@@ -65,12 +68,35 @@ static ek_status put_record(struct convert *c, struct ek_err *err)
 	f = open_memstream(&text, &n);
 	if (!f)
 		return ek_fail(err, EK_NOMEM, "no memory for the record");
-	record_write(&c->image, &c->stats, f);
+	record_write(&c->image, &c->stats, c->merged, f);
 	if (fclose(f) == 0)
 		s = store_put(&c->store, RECORD_NAME, text, n, err);
 	else
 		s = ek_fail(err, EK_NOMEM, "no memory for the record");
 	free(text);
+	return s;
+}
+
+/* So that who pins the record pins the index. */
+static ek_status digest_merged(struct convert *c, struct ek_err *err)
+{
+	uint8_t sha[EK_DIGEST_SIZE];
+	struct ek_source *src;
+	struct ek_outfile *out = NULL;
+	ek_status s;
+
+	for (size_t i = 0; i < c->store.n; i++)
+		if (c->store.files[i].name &&
+		    strcmp(c->store.files[i].name, "merged.erofs") == 0)
+			out = c->store.files[i].out;
+	if (!out)
+		return ek_fail(err, EK_NOTFOUND, "no merged index");
+	CLI_TRY(ek_source_from_fd(ek_outfile_fd(out), "merged.erofs", 0, &src,
+				  err));
+	s = ek_digest_source(src, c->o->build.cancel, sha, err);
+	ek_source_free(src);
+	if (s == EK_OK)
+		ek_digest_hex(sha, c->merged);
 	return s;
 }
 
@@ -82,6 +108,7 @@ static ek_status make_index(struct convert *c, struct ek_err *err)
 	CLI_TRY(place_spool(c, err));
 	CLI_TRY(leaves_put(&c->image, &c->store, err));
 	CLI_TRY(layers_index(&c->image, c->o, &c->store, &c->stats, err));
+	CLI_TRY(digest_merged(c, err));
 	return put_record(c, err);
 }
 
@@ -160,7 +187,7 @@ int tarfs_convert(const struct tarfs_options *o)
 	} else if (o->json && o->native) {
 		native_report(&c.image, stdout);
 	} else if (o->json) {
-		record_write(&c.image, &c.stats, stdout);
+		record_write(&c.image, &c.stats, c.merged, stdout);
 	} else if (!o->quiet) {
 		text(&c);
 	}

@@ -121,10 +121,12 @@ static void put_head(struct cli_json *j, const struct image *image)
 }
 
 void record_write(const struct image *image, const struct ek_build_stats *stats,
-		  FILE *out)
+		  const char *merged, FILE *out)
 {
+	char digest[80];
 	struct cli_json j;
 
+	snprintf(digest, sizeof(digest), "sha256:%s", merged);
 	cli_json_start(&j, out);
 	cli_json_open(&j, NULL, '{');
 	put_head(&j, image);
@@ -133,6 +135,7 @@ void record_write(const struct image *image, const struct ek_build_stats *stats,
 	cli_json_uuid(&j, "uuid", stats->uuid);
 	cli_json_unsigned(&j, "bytes", stats->bytes_out);
 	cli_json_unsigned(&j, "inodes", stats->inodes);
+	cli_json_text(&j, "digest", digest);
 	cli_json_close(&j);
 	cli_json_open(&j, "kernel", '{');
 	cli_json_text(&j, "oldest", stats->oldest_kernel);

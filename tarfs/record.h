@@ -13,7 +13,7 @@
 
 /* Write the record of @image to @out. */
 void record_write(const struct image *image, const struct ek_build_stats *stats,
-		  FILE *out);
+		  const char *merged, FILE *out);
 
 struct record_layer {
 	const char *digest, *diff_id, *media_type; /* or NULL */
