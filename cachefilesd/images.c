@@ -143,10 +143,12 @@ int ekd_umount(const struct ekd_options *o)
 	return done(s, &err);
 }
 
-/* Member @key of the image at @target in what the daemon lists. */
-static ek_status image_value(const struct ekd_options *o, const char *target,
-			     const char *key, int64_t *value,
-			     struct ek_err *err)
+/*
+ * The image at @target in what the daemon lists; *found is for
+ * json_object_put().
+ */
+static ek_status image_of(const struct ekd_options *o, const char *target,
+			  struct json_object **found, struct ek_err *err)
 {
 	struct json_object *json, *images, *image, *v;
 	struct ekd_answer answer;
@@ -170,26 +172,65 @@ static ek_status image_value(const struct ekd_options *o, const char *target,
 		if (strcmp(json_object_get_string(v), whole ? whole : target) !=
 		    0)
 			continue;
-		if (json_object_object_get_ex(image, key, &v))
-			*value = json_object_get_int64(v);
+		*found = json_object_get(image);
 		s = EK_OK;
+		break;
 	}
 	json_object_put(json);
 	free(whole);
 	return s;
 }
 
-/* Until @key of the image is @want. */
-static ek_status wait_for(const struct ekd_options *o, const char *target,
-			  const char *key, int64_t want, struct ek_err *err)
+static int64_t member(struct json_object *image, const char *key)
+{
+	struct json_object *v;
+
+	return json_object_object_get_ex(image, key, &v)
+		       ? json_object_get_int64(v)
+		       : 0;
+}
+
+/* Until nothing more is listed to be fetched, nor under way. */
+static ek_status wait_prefetched(const struct ekd_options *o,
+				 const char *target, struct ek_err *err)
 {
 	const struct timespec pause = {.tv_nsec = LOOK_NS};
-	int64_t value = !want;
+	struct json_object *image;
+	bool over = false;
+
+	while (!over) {
+		EK_TRY(image_of(o, target, &image, err));
+		over = !member(image, "prefetch_listed") &&
+		       !member(image, "under_way");
+		json_object_put(image);
+		if (!over)
+			nanosleep(&pause, NULL);
+	}
+	return EK_OK;
+}
+
+/* Until all is there, or the daemon has given that up. */
+static ek_status wait_complete(const struct ekd_options *o, const char *target,
+			       struct ek_err *err)
+{
+	const struct timespec pause = {.tv_nsec = LOOK_NS};
+	struct json_object *image, *why = NULL;
+	ek_status s;
 
 	for (;;) {
-		EK_TRY(image_value(o, target, key, &value, err));
-		if (value == want)
-			return EK_OK;
+		EK_TRY(image_of(o, target, &image, err));
+		s = EK_OK;
+		if (!member(image, "complete") &&
+		    !member(image, "completing")) {
+			json_object_object_get_ex(image, "last_error", &why);
+			s = ek_fail(err, EK_IO, "%s: not completed: %s", target,
+				    why ? json_object_get_string(why) : "");
+		}
+		if (s != EK_OK || member(image, "complete")) {
+			json_object_put(image);
+			return s;
+		}
+		json_object_put(image);
 		nanosleep(&pause, NULL);
 	}
 }
@@ -208,7 +249,7 @@ int ekd_prefetch(const struct ekd_options *o)
 	s = prefetch(o, o->operands[0], o->operands + 1, o->n_operands - 1,
 		     &answer, &err);
 	if (s == EK_OK && o->has[OPT_WAIT])
-		s = wait_for(o, o->operands[0], "prefetch_listed", 0, &err);
+		s = wait_prefetched(o, o->operands[0], &err);
 	if (s == EK_OK && o->has[OPT_JSON]) {
 		fputs(answer.body, stdout);
 	} else if (s == EK_OK && !o->has[OPT_QUIET]) {
@@ -243,7 +284,7 @@ int ekd_complete(const struct ekd_options *o)
 	ek_status s = complete(o, o->operands[0], on, &err);
 
 	if (s == EK_OK && on && o->has[OPT_WAIT])
-		s = wait_for(o, o->operands[0], "complete", 1, &err);
+		s = wait_complete(o, o->operands[0], &err);
 	if (s == EK_OK && !o->has[OPT_QUIET])
 		puts(!on ? "Fetches what is read"
 		     : o->has[OPT_WAIT]
@@ -294,7 +335,7 @@ static ek_status detach(const struct ekd_options *o, const char *target,
 			struct ek_err *err)
 {
 	EK_TRY(complete(o, target, true, err));
-	EK_TRY(wait_for(o, target, "complete", 1, err));
+	EK_TRY(wait_complete(o, target, err));
 	return ask_image(o, "POST", "/v1/remount", target, NULL, NULL, err);
 }
 

@@ -22,6 +22,8 @@
 /* Milliseconds of pause after a failure of completion: doubled each time. */
 #define PASS_WAIT     1000
 #define PASS_WAIT_MAX 60000
+/* Passes without a failure after which a blob should be whole. */
+#define PASSES 2
 /* Microseconds before the next pass over a blob. */
 #define PASS_PAUSE 200000
 
@@ -87,6 +89,7 @@ void ekd_served_complete(struct ekd_served *s, bool on)
 	if (on && !s->completing) {
 		s->cursor = 0;
 		s->pass_failed = false;
+		s->passes = 0;
 		s->pass_wait = PASS_WAIT;
 		s->pass_at = 0;
 	}
@@ -248,7 +251,10 @@ static bool end_pass(struct ekd_served *s, int64_t now)
 		return false;
 	if (ekd_blob_complete(s->blob)) {
 		s->completing = false;
-	} else if (s->pass_failed) {
+	} else if (s->pass_failed || ++s->passes < PASSES) {
+		/* What failed, or what others fetched and may have failed. */
+		if (s->pass_failed)
+			s->passes = 0;
 		s->cursor = 0;
 		s->pass_failed = false;
 		if (s->pass_at < now + PASS_PAUSE)
@@ -289,8 +295,6 @@ static bool complete_one(struct ekd_served *s, int64_t now)
 		end = n;
 	s->cursor = end;
 	if (!find_missing(s, &first, &end)) {
-		/* What others fetch may fail: look again. */
-		s->pass_failed |= s->flights != NULL;
 		return true;
 	}
 	if (end - first > most)

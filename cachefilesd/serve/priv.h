@@ -121,6 +121,7 @@ struct ekd_served {
 	struct ekd_listed *list; /* to be prefetched: [head, n_list) */
 	size_t head, n_list, list_room;
 	bool completing, pass_failed;
+	uint32_t passes;    /* without a failure */
 	uint32_t cursor;    /* of completion */
 	uint32_t pass_wait; /* milliseconds before the next try */
 	int64_t pass_at;
