@@ -37,7 +37,8 @@ static bool wanted(enum ek_preserve preserve, bool by_default)
 void ek_attr_policy_init(struct ek_attr_policy *policy,
 			 const struct ek_extract_options *options)
 {
-	policy->root = geteuid() == 0;
+	policy->uid = geteuid();
+	policy->root = policy->uid == 0;
 	policy->owner = wanted(options->owner, policy->root);
 	policy->xattrs = !options->no_xattrs;
 	policy->umask = current_umask();
@@ -134,6 +135,13 @@ static ek_status drop_acl(const struct apply *a, const char *name,
 		return ek_fail_sys(err, errno,
 				   "cannot remove an inherited ACL");
 	return EK_OK;
+}
+
+bool ek_attr_ours(const struct ek_attr_policy *policy, int dir)
+{
+	struct stat st;
+
+	return fstat(dir, &st) == 0 && st.st_uid == policy->uid;
 }
 
 bool ek_attr_no_acls(int dir)

@@ -11,6 +11,7 @@ struct ek_attr_policy {
 	bool owner;
 	bool xattrs;
 	bool root;	    /* the caller may do everything */
+	uint32_t uid;	    /* of what the caller makes */
 	uint32_t mode_mask; /* bits of the mode that are restored */
 	uint32_t umask;	    /* of the process, which must not change it */
 };
@@ -29,6 +30,12 @@ struct ek_attr_born {
 
 void ek_attr_policy_init(struct ek_attr_policy *policy,
 			 const struct ek_extract_options *options);
+
+/*
+ * Whether nobody else may change how new files in @dir begin: its owner might
+ * between any two of them.
+ */
+bool ek_attr_ours(const struct ek_attr_policy *policy, int dir);
 
 /* Whether new files in @dir get no ACL from it. */
 bool ek_attr_no_acls(int dir);

@@ -36,6 +36,7 @@ static ek_status finish_dir(struct ex *ex, uint32_t dir, unsigned *skipped,
 	EK_TRY(ek_image_node(ex->image, ex->dirs.at[dir].nid, &node, err));
 	EK_TRY(ex_open_dir(ex, dir, &fd, err));
 	ek_attr_learn(&ex->policy, fd, 0700, &born);
+	born.no_acls = born.no_acls && born.owned && born.uid == ex->policy.uid;
 	status = ek_attr_apply(ex->image, &ex->policy, &born, &node, fd, false,
 			       skipped, err);
 	close(fd);

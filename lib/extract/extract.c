@@ -242,8 +242,10 @@ static ek_status open_for_walk(struct ex *ex, uint32_t dir,
 		return status;
 	}
 	ex->open_dirs++;
-	(*dirfd)->no_acls =
-		ex->dirs.at[dir].no_acls || ek_attr_no_acls((*dirfd)->fd);
+	/* Someone may have put another in the place of the one we made. */
+	(*dirfd)->ours = ek_attr_ours(&ex->policy, (*dirfd)->fd);
+	(*dirfd)->no_acls = ((*dirfd)->ours && ex->dirs.at[dir].no_acls) ||
+			    ek_attr_no_acls((*dirfd)->fd);
 	return EK_OK;
 }
 

@@ -58,6 +58,7 @@ struct ex_dirfd {
 	int fd;
 	uint32_t dir; /* index in dirs */
 	unsigned users;
+	bool ours;    /* only we can change how new files begin */
 	bool no_acls; /* new files get none from it */
 };
 

@@ -140,7 +140,7 @@ static ek_status one_file(struct ex *ex, struct ex_file *file,
 		EK_TRY(ek_place_create(dirfd->fd, file->name, mode,
 				       ex->options->overwrite, &fd, err));
 	has = *born;
-	if (fd >= 0 && !born->owned) {
+	if (fd >= 0 && dirfd->ours && !born->owned) {
 		ek_attr_learn(&ex->policy, fd, mode, born);
 		has = *born;
 		has.moded = false; /* this one was made without knowing */

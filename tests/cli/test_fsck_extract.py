@@ -105,7 +105,7 @@ def many(mkfs, memory):
 
 
 @needs_root
-@pytest.mark.parametrize("target", ["plain", "setgid", "acl"])
+@pytest.mark.parametrize("target", ["plain", "setgid", "acl", "foreign"])
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0, 0o777])
 def test_what_new_files_have_by_themselves(fsck, many, target, umask):
     """Nothing is left to the umask, the directory or the order of files."""
@@ -115,7 +115,10 @@ def test_what_new_files_have_by_themselves(fsck, many, target, umask):
     if target == "setgid":
         os.chown(where, 0, 4321)
         os.chmod(where, 0o2770)
-    if target == "acl":
+    if target == "foreign":
+        os.chown(where, 1000, 4321)
+        os.chmod(where, 0o2777)
+    if target in ("acl", "foreign"):
         os.setxattr(where, "system.posix_acl_default", defects.ACL)
     done = subprocess.run([fsck.path, "--extract=" + where,
                            os.path.join(top, "x.img")], umask=umask,
