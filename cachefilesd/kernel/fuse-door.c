@@ -321,6 +321,8 @@ static bool serve_one(struct ekd_door *door, struct ekd_door_request *request,
 	ssize_t n;
 
 	n = read(door->fd, request->in, sizeof(request->in));
+	if (n == 0)
+		return false;
 	if (n < 0)
 		return errno == EINTR || errno == ENOENT || errno == EAGAIN;
 	__atomic_fetch_add(&door->gauge->taken, 1, __ATOMIC_RELAXED);
