@@ -224,6 +224,8 @@ static CURLcode set_callbacks(struct ekd_http *http)
 	SET(CURLOPT_WRITEDATA, http);
 	SET(CURLOPT_SHARE, http->fetch->share);
 	SET(CURLOPT_NOSIGNAL, 1L);
+	/* Or the end of one whose name is looked up would hold up all. */
+	SET(CURLOPT_QUICK_EXIT, 1L);
 	return CURLE_OK;
 }
 

@@ -299,7 +299,8 @@ static void clear_try(struct ekd_fetch *f, struct ekd_request *rq,
 	if (how == EKD_OFFLINE && rq->endpoint < f->config.n_mirrors &&
 	    rq->host == rq->home && rq->home) {
 		rq->home->rest_until = ekd_now() + EKD_MIRROR_REST_MS;
-		ekd_fetch_say(f, "mirror passed over for a while: %s", err->text);
+		ekd_fetch_say(f, "mirror passed over for a while: %s",
+			      err->text);
 	}
 	ekd_wipe(rq->url);
 	rq->url = NULL;
@@ -347,7 +348,7 @@ void ekd_request_failed(struct ekd_fetch *f, struct ekd_request *rq,
 	if (wake < busy)
 		wake = busy;
 	ekd_fetch_say(f, "try %u of %u failed: %s", rq->tries, f->config.tries,
-		why.text);
+		      why.text);
 	ekd_request_rest(f, rq, wake, &why);
 }
 

@@ -6,7 +6,9 @@
 #include "unit.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,6 +16,21 @@
 #define BLOB                                                                   \
 	"sha256:cccccccccccccccccccccccccccccccc"                              \
 	"cccccccccccccccccccccccccccccccc"
+
+/* Seen by libcurl before libc's: the names of one domain take for ever. */
+int getaddrinfo(const char *node, const char *service,
+		const struct addrinfo *hints, struct addrinfo **res)
+{
+	int (*libc)(const char *, const char *, const struct addrinfo *,
+		    struct addrinfo **);
+
+	if (node && strcmp(node, "slow.test") == 0) {
+		sleep(2);
+		return EAI_NONAME;
+	}
+	*(void **)&libc = dlsym(RTLD_NEXT, "getaddrinfo");
+	return libc(node, service, hints, res);
+}
 
 static void options(void **state)
 {
@@ -155,6 +172,40 @@ static void nobody_listens(void **state)
 	ekd_fetch_free(f);
 }
 
+/* A name that takes long to look up delays nobody else, and no deadline. */
+static void slow_names(void **state)
+{
+	char host[32], text[64], media[128];
+	const char *plain[] = {host, "slow.test", NULL};
+	struct ekd_fetch_options o = {
+		.plain_http = plain, .proxy = "", .small_ms = 200};
+	struct ekd_reference ref, slow;
+	struct ekd_fetch *f;
+	struct ek_err err;
+	uint64_t begun = ekd_now();
+	uint8_t *bytes;
+	size_t n;
+
+	(void)state;
+	snprintf(host, sizeof(host), "127.0.0.1:%u", closed_port());
+	snprintf(text, sizeof(text), "%s/app:1", host);
+	assert_int_equal(ekd_reference_parse(text, &ref, &err), EK_OK);
+	assert_int_equal(ekd_reference_parse("slow.test/a", &slow, &err),
+			 EK_OK);
+	assert_int_equal(ekd_fetch_new(&o, &f, &err), EK_OK);
+	assert_int_equal(
+		ekd_fetch_manifest(f, &slow, "", &bytes, &n, media, &err),
+		EK_IO);
+	assert_int_equal(err.sys, ETIMEDOUT);
+	assert_int_equal(
+		ekd_fetch_manifest(f, &ref, "", &bytes, &n, media, &err),
+		EK_IO);
+	ekd_fetch_free(f);
+	assert_true(ekd_now() - begun < 1800);
+	/* The look-up goes on in its thread; let it end before we do. */
+	sleep(2);
+}
+
 struct ended {
 	pthread_mutex_t lock;
 	int cancelled, other;
@@ -204,9 +255,7 @@ static void free_ends_all(void **state)
 }
 
 const struct CMUnitTest client_tests[] = {
-	cmocka_unit_test(options),
-	cmocka_unit_test(arguments),
-	cmocka_unit_test(nobody_listens),
-	cmocka_unit_test(free_ends_all),
-	UNIT_END,
+	cmocka_unit_test(options),	  cmocka_unit_test(arguments),
+	cmocka_unit_test(nobody_listens), cmocka_unit_test(slow_names),
+	cmocka_unit_test(free_ends_all),  UNIT_END,
 };
