@@ -224,7 +224,8 @@ static void end_reload(struct ekd_state *h, struct ekd_job *job, int status)
 	memset(&h->out, 0, sizeof(h->out));
 	h->out.op = EKD_OP_CONFIG;
 	ekd_request_send(h, &job->memory, 1);
-	close(job->memory);
+	close(h->config);
+	h->config = job->memory;
 	ekd_log(h, 2, "event=reload");
 }
 

@@ -256,6 +256,7 @@ ek_status ekd_holder_run(const struct ekd_holder_options *options,
 	if (!h)
 		return ek_fail(err, EK_NOMEM, "no memory for the holder");
 	h->options = options;
+	h->config = options->config;
 	h->door = h->shared_fd = h->api = h->listener = -1;
 	ekd_worker_none(h);
 	status = begin(h, err);

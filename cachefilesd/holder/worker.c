@@ -78,7 +78,7 @@ ek_status ekd_worker_adopt(struct ekd_state *h, pid_t pid, int channel,
 static bool place_fds(struct ekd_state *h, int channel)
 {
 	const int from[] = {channel, h->door,	  h->shared_fd,
-			    h->api,  h->listener, h->options->config};
+			    h->api,  h->listener, h->config};
 	const int n = EKD_FD_END - EKD_FD_CHANNEL;
 	int high[EKD_FD_END - EKD_FD_CHANNEL];
 
