@@ -16,6 +16,7 @@ static void cleanup(struct ek_build *b)
 		free(b->jobs[i].pieces);
 		free(b->jobs[i].files);
 		free(b->jobs[i].sums);
+		free(b->jobs[i].blks);
 	}
 	free(b->jobs);
 	for (unsigned i = 0; b->nears && i < b->workers; i++)
@@ -90,11 +91,14 @@ static ek_status make_jobs(struct ek_build *b, struct ek_err *err)
 		job->out = malloc(b->out_cap);
 		job->files = calloc(EK_BATCH_FILES, sizeof(*job->files));
 		job->pieces = calloc(b->cap_pieces, sizeof(*job->pieces));
-		if (b->opt.chunk_size)
-			job->sums =
-				calloc(ek_chunks_room(b), sizeof(*job->sums));
+		if (b->opt.chunk_size) {
+			size_t n = ek_chunks_room(b);
+
+			job->sums = calloc(n, sizeof(*job->sums));
+			job->blks = calloc(n, sizeof(*job->blks));
+		}
 		if (!job->in || !job->out || !job->files || !job->pieces ||
-		    (b->opt.chunk_size && !job->sums))
+		    (b->opt.chunk_size && (!job->sums || !job->blks)))
 			return ek_fail(err, EK_NOMEM, "no memory for jobs");
 	}
 	return ek_pool_new(b->workers, b->n_jobs, &b->pool, err);
@@ -216,6 +220,7 @@ static ek_status run(struct ek_build *b, const struct ek_build_options *options,
 	EK_TRY(prepare(b, options, err));
 	start = ek_build_now();
 	EK_TRY(begin_zone(b, err));
+	EK_TRY(ek_sparse_copy(b, err));
 	EK_TRY(ek_build_data(b, err));
 	data = ek_build_now();
 	EK_TRY(ek_build_finish(b, err));

@@ -9,8 +9,8 @@
 
 /*
  * Files in chunks that are stored once, in the image or on a device of their
- * own. Workers say what each chunk is; the committer looks it up and appends
- * what is new.
+ * own. Workers say what each chunk is; in order they are looked up, and what is
+ * new is appended.
  */
 
 #define HOLE UINT32_MAX
@@ -78,20 +78,21 @@ ek_status ek_chunks_append(struct ek_build *b, const uint8_t *from, size_t n,
 			       "%s has more than 2^32 - 2 blocks",
 			       ek_build_blob_name(b));
 	EK_TRY(ek_sink_write(b->blob, b->blob_blk * b->bs, from, n, err));
-	if (b->hash)
-		ek_hash_add(b->hash, from, n);
 	b->blob_blk += n / b->bs;
 	return EK_OK;
 }
 
-ek_status ek_chunks_take(struct ek_build *b, const struct ek_chunk_sum *sums,
-			 size_t n, const uint8_t *at, struct ek_err *err)
+ek_status ek_chunks_take(struct ek_build *b, struct ek_build_job *job,
+			 const struct ek_job_file *f, struct ek_err *err)
 {
+	const struct ek_chunk_sum *sums = job->sums + f->sums;
+	const uint8_t *at = job->out + f->at;
+	uint32_t *blks = job->blks + f->sums;
 	unsigned bits = unit_bits(b);
 	uint64_t next = ek_chunks_next(b);
 	size_t from = 0, to = 0; /* new bytes that are not appended yet */
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < f->n_sums; i++) {
 		size_t pos = i << bits;
 		size_t len = (size_t)ek_round_up(sums[i].len, b->bs);
 		uint32_t blk = sums[i].zero ? HOLE : (uint32_t)next;
@@ -100,8 +101,7 @@ ek_status ek_chunks_take(struct ek_build *b, const struct ek_chunk_sum *sums,
 		if (fresh && !b->opt.keep_equal_chunks)
 			EK_TRY(ek_chunkset_find(b->chunkset, &sums[i], &blk,
 						&fresh, err));
-		EK_TRY(ek_vec_push(&b->large.chunks, blk, EK_HOLE_CHUNKS_MAX,
-				   err));
+		blks[i] = blk;
 		if (!fresh) {
 			b->stats->deduplicated_bytes +=
 				sums[i].zero ? 0 : sums[i].len;
@@ -118,14 +118,9 @@ ek_status ek_chunks_take(struct ek_build *b, const struct ek_chunk_sum *sums,
 }
 
 ek_status ek_chunks_place(struct ek_build *b, struct ek_tree_inode *inode,
-			  struct ek_err *err)
+			  const uint32_t *blks, size_t n, struct ek_err *err)
 {
-	ek_status status =
-		ek_build_chunked(b, inode, b->large.chunks.at,
-				 b->large.chunks.n, unit_bits(b), err);
-
-	b->large.chunks.n = 0;
-	return status;
+	return ek_build_chunked(b, inode, blks, n, unit_bits(b), err);
 }
 
 /* Whether chunk @i goes on where the one before ends. */

@@ -31,13 +31,22 @@ void ek_hash_add(struct ek_hash *hash, const void *from, size_t n)
 	(void)XXH3_128bits_update((XXH3_state_t *)hash, from, n);
 }
 
-void ek_hash_get(const struct ek_hash *hash, uint8_t to[16])
+static void put(XXH128_hash_t hash, uint8_t to[16])
 {
 	XXH128_canonical_t out;
 
-	XXH128_canonicalFromHash(
-		&out, XXH3_128bits_digest((const XXH3_state_t *)hash));
+	XXH128_canonicalFromHash(&out, hash);
 	memcpy(to, out.digest, 16);
+}
+
+void ek_hash_get(const struct ek_hash *hash, uint8_t to[16])
+{
+	put(XXH3_128bits_digest((const XXH3_state_t *)hash), to);
+}
+
+void ek_hash_once(const void *from, size_t n, uint8_t to[16])
+{
+	put(XXH3_128bits(from, n), to);
 }
 
 ek_status ek_sha_new(struct ek_sha **sha, struct ek_err *err)

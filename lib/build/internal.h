@@ -6,14 +6,15 @@
  * One build, from a sealed tree to an image.
  *
  *   prepare   options, times, owners, sizes of inode heads, shared attributes
- *   data      jobs read and encode files on workers; the committer takes them
- *             in order, appends their blocks and places inodes in the zone
+ *   data      jobs read and encode files on workers, which also append what
+ *             came of them, in order and one at a time; the committer takes
+ *             them in order and places inodes in the zone
  *   finish    directories, symlinks and special files are written into the
  *             zone, then the zone, then the head with the superblock
  *
- * The order of everything is that of tree->inodes. Only the committer (the
- * calling thread) changes struct ek_build after prepare; jobs read from it
- * what prepare has set.
+ * The order of everything is that of tree->inodes. After prepare only the
+ * committer (the calling thread) changes struct ek_build, and the appending
+ * stage what is its own; jobs read what prepare has set.
  */
 
 #include "build/build.h"
@@ -78,7 +79,8 @@ struct ek_plan {
 	uint32_t slot;	     /* NID: place in the zone in units of 32 bytes */
 	uint32_t xsize;	     /* bytes of the attribute region */
 	uint64_t size;	     /* directories: i_size */
-	uint32_t blk; /* directories, symlinks: first whole block in zone */
+	uint32_t blk; /* directories, symlinks: first whole block in zone;
+			 sparse files: where their data begin */
 	bool extended;
 	bool tail;    /* the end of the data is inline */
 	bool indexed; /* the data is on a device and stays there */
@@ -108,6 +110,7 @@ struct ek_job_file {
 	bool coded;
 	size_t at;	 /* in the job's out */
 	uint32_t blocks; /* there */
+	uint64_t blk;	 /* where they went */
 	uint32_t pieces; /* of the job's */
 	uint32_t n_pieces;
 	uint32_t tail_len; /* inline */
@@ -127,6 +130,7 @@ struct ek_build_job {
 	uint32_t len;
 	bool last;
 	uint32_t zeros; /* segment: bit i: chunk i holds nothing but zeros */
+	uint32_t holes; /* the same: it is left out */
 	uint64_t bytes_in, codec_in;
 
 	/* Results. */
@@ -137,7 +141,9 @@ struct ek_build_job {
 	ek_piece *pieces;
 	size_t n_pieces;
 	struct ek_chunk_sum *sums;
+	uint32_t *blks; /* of each sum; ~0: zeros that are left out */
 	size_t n_sums;
+	uint8_t hash[16]; /* of out, for the UUID */
 };
 
 /* The large file that is being committed. */
@@ -153,8 +159,8 @@ struct ek_large {
 	struct {
 		uint32_t *at;
 		size_t n, cap;
-	} chunks; /* block numbers, ~0: hole */
-	bool holes;
+	} chunks;   /* block numbers, ~0: hole */
+	bool holes; /* among the chunks */
 	struct ek_sha *sha;
 };
 
@@ -190,18 +196,21 @@ struct ek_build {
 	uint32_t segment;      /* bytes */
 	uint32_t batched;      /* largest file that is not cut into them */
 	size_t in_cap, out_cap, cap_pieces; /* of each job */
-	uint64_t next_blk;		    /* where the next data block goes */
 	uint32_t placed; /* inodes of the tree that have a place */
 	uint64_t total_bytes, done_bytes;
 	int64_t last_progress; /* nanoseconds */
 	struct ek_large large;
 	struct ek_hash *hash;
 
-	/* Chunks. */
-	struct ek_sha **shas; /* one a worker */
+	/* Of the appending stage, until all jobs are done. */
+	uint64_t next_blk; /* where the next block goes */
+	uint64_t blob_blk; /* the same on the blob */
 	struct ek_chunkset *chunkset;
+	bool file_coded, file_holes; /* of the large file so far */
+
+	/* Chunks. */
+	struct ek_sha **shas;  /* one a worker */
 	struct ek_sink *blob;  /* NULL: they go into the image */
-	uint64_t blob_blk;     /* where the next one goes */
 	uint64_t index_chunks; /* that point to devices of the source */
 	uint64_t zeros_left;   /* of holes that may still be read or written */
 	uint64_t sparse_chunks;
@@ -300,6 +309,12 @@ ek_status ek_build_xattr_append(const struct ek_build *b,
 ek_status ek_build_job_run(struct ek_job *job, unsigned worker,
 			   struct ek_err *err);
 
+/* append.c: the second part of a job, in order. */
+ek_status ek_build_job_append(struct ek_job *job, struct ek_err *err);
+/* Append to the image; after all jobs, the calling thread may. */
+ek_status ek_build_append(struct ek_build *b, const void *from, size_t n,
+			  struct ek_err *err);
+
 /* schedule.c: all data, in order. */
 ek_status ek_build_data(struct ek_build *b, struct ek_err *err);
 
@@ -335,12 +350,12 @@ size_t ek_chunks_room(const struct ek_build *b);
 ek_status ek_chunks_sum(struct ek_build_job *job, struct ek_job_file *f,
 			const uint8_t *at, size_t size, unsigned worker,
 			struct ek_err *err);
-/* Append of the chunks at @at what is new; all go to b->large.chunks. */
-ek_status ek_chunks_take(struct ek_build *b, const struct ek_chunk_sum *sums,
-			 size_t n, const uint8_t *at, struct ek_err *err);
-/* Place @inode with the chunks that were taken; empties b->large.chunks. */
+/* Append of the chunks of @f what is new; job->blks says where each is. */
+ek_status ek_chunks_take(struct ek_build *b, struct ek_build_job *job,
+			 const struct ek_job_file *f, struct ek_err *err);
+/* Place @inode with its @n chunks, which are at @blks. */
 ek_status ek_chunks_place(struct ek_build *b, struct ek_tree_inode *inode,
-			  struct ek_err *err);
+			  const uint32_t *blks, size_t n, struct ek_err *err);
 /*
  * Place @inode with @n chunks of 1 << @bits bytes at these blocks (UINT32_MAX:
  * a hole); fewer, larger ones when they say the same.
@@ -369,7 +384,9 @@ void ek_sparse_init(struct ek_build *b);
  */
 ek_status ek_sparse_plan(struct ek_build *b, struct ek_tree_inode *inode,
 			 bool *sparse, struct ek_err *err);
-/* Copy the data there is and place @inode. */
+/* Copy the data that there is of all of them, before jobs append theirs. */
+ek_status ek_sparse_copy(struct ek_build *b, struct ek_err *err);
+/* Place @inode with what was copied. */
 ek_status ek_sparse_place(struct ek_build *b, struct ek_tree_inode *inode,
 			  struct ek_err *err);
 
@@ -429,6 +446,7 @@ void ek_hash_free(struct ek_hash *hash);
 void ek_hash_add(struct ek_hash *hash, const void *from, size_t n);
 /* 16 bytes, independent of the host's byte order. */
 void ek_hash_get(const struct ek_hash *hash, uint8_t to[16]);
+void ek_hash_once(const void *from, size_t n, uint8_t to[16]);
 ek_status ek_sha_new(struct ek_sha **sha, struct ek_err *err);
 void ek_sha_free(struct ek_sha *sha);
 ek_status ek_sha_add(struct ek_sha *sha, const void *from, size_t n,
@@ -440,10 +458,6 @@ ek_status ek_sha_once(const void *from, size_t n, uint8_t to[32],
 
 /* manifest.c */
 ek_status ek_build_manifest(struct ek_build *b, struct ek_err *err);
-
-/* Append to the data of the image, through the hash. */
-ek_status ek_build_append(struct ek_build *b, const void *from, size_t n,
-			  struct ek_err *err);
 
 int64_t ek_build_now(void);
 

@@ -351,7 +351,10 @@ ek_status ek_build_job_run(struct ek_job *base, unsigned worker,
 
 	if (job->b->opt.cancel && *job->b->opt.cancel)
 		return ek_fail(err, EK_CANCELLED, "cancelled");
-	if (job->len)
-		return run_segment(job, worker, err);
-	return run_batch(job, worker, err);
+	EK_TRY(job->len ? run_segment(job, worker, err)
+			: run_batch(job, worker, err));
+	/* Here, where the bytes are at hand and others go on meanwhile. */
+	if (job->b->hash)
+		ek_hash_once(job->out, job->out_used, job->hash);
+	return EK_OK;
 }

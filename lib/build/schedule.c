@@ -80,7 +80,7 @@ static bool fill(struct ek_build *b, struct cursor *c, struct ek_build_job *job)
 	job->offset = 0;
 	job->len = 0;
 	job->last = false;
-	job->zeros = 0;
+	job->zeros = job->holes = 0;
 	job->bytes_in = job->codec_in = 0;
 	job->n_files = 0;
 	job->in_used = job->out_used = 0;
@@ -144,6 +144,7 @@ ek_status ek_build_data(struct ek_build *b, struct ek_err *err)
 			if (!more)
 				continue;
 			job->job.run = ek_build_job_run;
+			job->job.settle = ek_build_job_append;
 			ek_pool_submit(b->pool, &job->job);
 			slot = (slot + 1) % b->n_jobs;
 			in_flight++;

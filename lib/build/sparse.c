@@ -39,6 +39,7 @@ struct sparse {
 	size_t n;
 	unsigned bits; /* of a chunk */
 	EK_VEC(struct run) runs;
+	uint64_t next; /* block of the next run */
 	struct ek_file *file;
 	uint8_t *piece;
 };
@@ -194,17 +195,26 @@ static ek_status add_run(struct sparse *s, uint64_t at, uint32_t blk,
 	return ek_vec_push(&s->runs, r, CHUNKS_MAX + 1, err);
 }
 
+/* The chunks of [@from, @to) follow those of the run before on the device. */
+static ek_status note_run(struct sparse *s, uint64_t from, uint64_t to,
+			  struct ek_err *err)
+{
+	uint64_t end = ek_min(to, s->inode->size);
+
+	if (from && !s->runs.n)
+		EK_TRY(add_run(s, 0, HOLE, err));
+	EK_TRY(add_run(s, from, (uint32_t)s->next, err));
+	s->next += ek_div_up(end - from, s->b->bs);
+	return to < s->inode->size ? add_run(s, to, HOLE, err) : EK_OK;
+}
+
 /* Copy the chunks of [@from, @to), the last perhaps a short one. */
 static ek_status copy_run(struct sparse *s, uint64_t from, uint64_t to,
 			  struct ek_err *err)
 {
 	struct ek_build *b = s->b;
-	const struct run *last = s->runs.n ? &s->runs.at[s->runs.n - 1] : NULL;
 	uint64_t end = ek_min(to, s->inode->size);
 
-	if (from && !last)
-		EK_TRY(add_run(s, 0, HOLE, err));
-	EK_TRY(add_run(s, from, (uint32_t)ek_chunks_next(b), err));
 	for (uint64_t at = from; at < end; at += PIECE) {
 		size_t n = (size_t)ek_min(PIECE, end - at);
 		size_t room = (size_t)ek_round_up(n, b->bs);
@@ -214,8 +224,10 @@ static ek_status copy_run(struct sparse *s, uint64_t from, uint64_t to,
 		EK_TRY(b->src->ops->read(s->file, at, s->piece, n, err));
 		memset(s->piece + n, 0, room - n);
 		EK_TRY(ek_chunks_append(b, s->piece, room, err));
+		if (b->hash)
+			ek_hash_add(b->hash, s->piece, room);
 	}
-	return to < s->inode->size ? add_run(s, to, HOLE, err) : EK_OK;
+	return EK_OK;
 }
 
 static ek_status copy(struct sparse *s, struct ek_err *err)
@@ -223,16 +235,53 @@ static ek_status copy(struct sparse *s, struct ek_err *err)
 	struct ek_build *b = s->b;
 	ek_status status;
 
-	s->piece = malloc(PIECE);
-	if (!s->piece)
-		return ek_fail(err, EK_NOMEM, "no memory for a sparse file");
 	EK_TRY(b->src->ops->open(b->src, s->inode, &s->file, err));
 	status = each_run(s, copy_run, err);
 	if (status != EK_OK) {
-		b->src->ops->close(s->file, NULL);
+		struct ek_err ignored;
+
+		b->src->ops->close(s->file, &ignored);
 		return status;
 	}
 	return b->src->ops->close(s->file, err);
+}
+
+/* What is known of a file that ek_sparse_plan() has taken. */
+static ek_status look(struct sparse *s, struct ek_err *err)
+{
+	struct ek_build *b = s->b;
+
+	s->bits = b->blkszbits;
+	s->next = ek_plan_of(s->inode)->blk;
+	if (!b->opt.no_data)
+		EK_TRY(b->src->ops->place(b->src, s->inode, &s->places, &s->n,
+					  err));
+	if (s->n)
+		choose_bits(s);
+	return EK_OK;
+}
+
+ek_status ek_sparse_copy(struct ek_build *b, struct ek_err *err)
+{
+	struct sparse s = {.b = b};
+	ek_status status = EK_OK;
+
+	for (uint32_t i = 0; status == EK_OK && i < b->tree->n_inodes; i++) {
+		s.inode = b->tree->inodes[i];
+		if (!b->plans[i].sparse)
+			continue;
+		if (!s.piece)
+			s.piece = malloc(PIECE);
+		if (!s.piece)
+			return ek_fail(err, EK_NOMEM,
+				       "no memory for a sparse file");
+		b->plans[i].blk = (uint32_t)ek_chunks_next(b);
+		status = look(&s, err);
+		if (status == EK_OK && s.n)
+			status = copy(&s, err);
+	}
+	free(s.piece);
+	return status;
 }
 
 /* The largest chunks that no two runs share. */
@@ -292,18 +341,13 @@ static ek_status place(struct sparse *s, struct ek_err *err)
 ek_status ek_sparse_place(struct ek_build *b, struct ek_tree_inode *inode,
 			  struct ek_err *err)
 {
-	struct sparse s = {.b = b, .inode = inode, .bits = b->blkszbits};
-	ek_status status = EK_OK;
+	struct sparse s = {.b = b, .inode = inode};
+	ek_status status = look(&s, err);
 
-	if (!b->opt.no_data)
-		EK_TRY(b->src->ops->place(b->src, inode, &s.places, &s.n, err));
-	if (s.n) {
-		choose_bits(&s);
-		status = copy(&s, err);
-	}
+	if (status == EK_OK && s.n)
+		status = each_run(&s, note_run, err);
 	if (status == EK_OK)
 		status = place(&s, err);
 	ek_vec_free(&s.runs);
-	free(s.piece);
 	return status;
 }

@@ -28,8 +28,11 @@ static ek_status write_zone(struct ek_build *b, struct ek_err *err)
 	const uint8_t *chunk;
 	size_t n;
 
-	for (size_t i = 0; (chunk = ek_zone_chunk(&b->zone, i, &n)); i++)
+	for (size_t i = 0; (chunk = ek_zone_chunk(&b->zone, i, &n)); i++) {
 		EK_TRY(ek_build_append(b, chunk, n, err));
+		if (b->hash)
+			ek_hash_add(b->hash, chunk, n);
+	}
 	return EK_OK;
 }
 

@@ -32,10 +32,40 @@ struct ek_pool {
 	pthread_cond_t work;  /* a job was submitted, or quit */
 	pthread_cond_t done;  /* the oldest job is done */
 	struct ek_job *oldest, *newest;
-	struct ek_job *next_run; /* NULL: all have been started */
-	bool waiting;		 /* the submitting thread waits for oldest */
+	struct ek_job *next_run;    /* NULL: all have been started */
+	struct ek_job *next_settle; /* NULL: all are done */
+	bool settling;		    /* some thread is at next_settle */
+	bool failed;		    /* settle no more */
+	bool waiting;		    /* the submitting thread waits for oldest */
 	bool quit;
 };
+
+/*
+ * The second parts of all jobs whose turn it is; with the lock, which is given
+ * back meanwhile. A thread that finds another one at it leaves its job to that.
+ */
+static void settle(struct ek_pool *pool)
+{
+	struct ek_job *job;
+
+	if (pool->settling)
+		return;
+	pool->settling = true;
+	while ((job = pool->next_settle) && job->ran && !pool->quit) {
+		if (job->settle && job->status == EK_OK && !pool->failed) {
+			pthread_mutex_unlock(&pool->lock);
+			job->status = job->settle(job, &job->err);
+			pthread_mutex_lock(&pool->lock);
+		}
+		if (job->status != EK_OK)
+			pool->failed = true;
+		pool->next_settle = job->next;
+		job->done = 1;
+		if (pool->waiting && job == pool->oldest)
+			pthread_cond_signal(&pool->done);
+	}
+	pool->settling = false;
+}
 
 static void *work(void *arg)
 {
@@ -57,9 +87,8 @@ static void *work(void *arg)
 		job->status = job->run(job, me->number, &job->err);
 
 		pthread_mutex_lock(&pool->lock);
-		job->done = 1;
-		if (pool->waiting && job == pool->oldest)
-			pthread_cond_signal(&pool->done);
+		job->ran = 1;
+		settle(pool);
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return NULL;
@@ -161,11 +190,11 @@ void ek_pool_submit(struct ek_pool *pool, struct ek_job *job)
 	EK_BUG_ON(ek_pool_full(pool));
 	pool->in_flight++;
 	job->next = NULL;
-	job->done = 0;
+	job->ran = job->done = 0;
 	job->status = EK_OK;
 	if (pool->threads == 0) {
 		job->status = job->run(job, 0, &job->err);
-		job->done = 1;
+		job->ran = 1;
 	}
 	pthread_mutex_lock(&pool->lock);
 	if (pool->newest)
@@ -173,7 +202,11 @@ void ek_pool_submit(struct ek_pool *pool, struct ek_job *job)
 	else
 		pool->oldest = job;
 	pool->newest = job;
-	if (!job->done) {
+	if (!pool->next_settle)
+		pool->next_settle = job;
+	if (job->ran) {
+		settle(pool);
+	} else {
 		if (!pool->next_run)
 			pool->next_run = job;
 		pthread_cond_signal(&pool->work);

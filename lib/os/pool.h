@@ -6,6 +6,10 @@
  * An ordered pool: jobs run on N workers in any order, results are handed out
  * in the order of submission. The order of results, and so the bytes made of
  * them, do not depend on N.
+ *
+ * What must be done in that order, but not by the submitting thread, a job can
+ * have as its second part: whichever worker ends the last job that is missing
+ * goes on with the second parts, so that nobody waits for a turn.
  */
 
 #include <erofskit/status.h>
@@ -18,11 +22,17 @@ struct ek_job {
 	/* Runs on a worker; @worker is in [0, workers). */
 	ek_status (*run)(struct ek_job *job, unsigned worker,
 			 struct ek_err *err);
+	/*
+	 * NULL, or the second part: after run(), and after both parts of all
+	 * jobs submitted before; one at a time. Left out when run() failed or
+	 * anything of a job before.
+	 */
+	ek_status (*settle)(struct ek_job *job, struct ek_err *err);
 	/* Set by the pool. */
 	ek_status status;
 	struct ek_err err;
 	struct ek_job *next;
-	int done;
+	int ran, done;
 };
 
 /*

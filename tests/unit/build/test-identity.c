@@ -1,40 +1,64 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "build/internal.h"
 #include "fake.h"
-#include "format/sb.h"
 
 #include <erofskit/manifest.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
-/* The UUID is what its description says, over all bytes. */
+static void build_uuid(struct fake *fake, const struct ek_build_options *o,
+		       uint8_t uuid[16])
+{
+	struct built built;
+
+	fake_build(fake, o, &built);
+	memcpy(uuid, built.stats.uuid, 16);
+	assert_memory_equal(uuid, ek_image_info(built.image)->uuid, 16);
+	assert_int_equal(uuid[6] >> 4, 8);
+	assert_int_equal(uuid[8] >> 6, 2);
+	built_free(&built);
+}
+
+/* Whatever is another in the tree or in the data gives another UUID. */
 static void content_uuid(void **state)
 {
-	struct fake *fake = fake_zoo();
-	struct ek_build_options o = fake_options("lz4", 4096, 0);
-	struct built built;
-	struct ek_hash *hash;
-	struct ek_err err;
-	uint8_t head[4096], uuid[16];
+	static const char *const codecs[] = {NULL, "lz4"};
 
 	(void)state;
-	fake_build(fake, &o, &built);
-	memcpy(head, built.bytes, sizeof(head));
-	memset(head + 1024 + 4, 0, 4);
-	memset(head + 1024 + 0x30, 0, 16);
-	assert_int_equal(ek_hash_new(&hash, &err), EK_OK);
-	ek_hash_add(hash, built.bytes + 4096, built.n - 4096);
-	ek_hash_add(hash, head, 4096);
-	ek_hash_get(hash, uuid);
-	ek_hash_free(hash);
-	uuid[6] = (uint8_t)((uuid[6] & 15) | 0x80);
-	uuid[8] = (uint8_t)((uuid[8] & 63) | 0x80);
-	assert_memory_equal(uuid, ek_image_info(built.image)->uuid, 16);
-	assert_memory_equal(uuid, built.stats.uuid, 16);
-	built_free(&built);
-	fake_free(fake);
+	for (int i = 0; i < 2; i++) {
+		struct fake *fake = fake_new();
+		struct ek_tree_inode *tail, *small, *large;
+		struct ek_build_options o = fake_options(codecs[i], 4096, 0);
+		uint8_t first[16], uuid[16];
+
+		tail = fake_file(fake, NULL, "tail", 100, RANDOM);
+		small = fake_file(fake, NULL, "small", 20000, MIXED);
+		large = fake_file(fake, NULL, "large", 20 << 20, RANDOM);
+		build_uuid(fake, &o, first);
+		o.workers = 3;
+		build_uuid(fake, &o, uuid);
+		assert_memory_equal(uuid, first, 16);
+		((struct fake_data *)tail->data)->seed++;
+		build_uuid(fake, &o, uuid);
+		assert_memory_not_equal(uuid, first, 16);
+		((struct fake_data *)tail->data)->seed--;
+		((struct fake_data *)small->data)->seed++;
+		build_uuid(fake, &o, uuid);
+		assert_memory_not_equal(uuid, first, 16);
+		((struct fake_data *)small->data)->seed--;
+		((struct fake_data *)large->data)->seed++;
+		build_uuid(fake, &o, uuid);
+		assert_memory_not_equal(uuid, first, 16);
+		((struct fake_data *)large->data)->seed--;
+		large->mtime++;
+		build_uuid(fake, &o, uuid);
+		assert_memory_not_equal(uuid, first, 16);
+		large->mtime--;
+		build_uuid(fake, &o, uuid);
+		assert_memory_equal(uuid, first, 16);
+		fake_free(fake);
+	}
 }
 
 static void uuid_modes(void **state)

@@ -99,6 +99,124 @@ static void results_come_in_order(void **state)
 	run(3, 64, 10);
 }
 
+/* Second parts, written down without any lock of their own. */
+struct log {
+	unsigned n, at[400];
+};
+
+struct settled {
+	struct job job; /* first */
+	struct log *log;
+};
+
+static ek_status note(struct ek_job *base, struct ek_err *err)
+{
+	struct settled *s = (struct settled *)base;
+
+	s->log->at[s->log->n++] = s->job.number;
+	if (s->job.number == 250)
+		return ek_fail(err, EK_IO, "full");
+	return EK_OK;
+}
+
+static ek_status pause_run(struct ek_job *base, unsigned worker,
+			   struct ek_err *err)
+{
+	struct ek_err ignored;
+
+	/* Its own failures are not for here. */
+	(void)square(base, worker, &ignored);
+	if (((struct job *)base)->number == 380)
+		return ek_fail(err, EK_CORRUPT, "too late");
+	return EK_OK;
+}
+
+/* @n jobs with second parts on @workers; the log of those. */
+static void run_settled(unsigned workers, unsigned n, struct log *log)
+{
+	struct settled jobs[16];
+	struct ek_pool *pool;
+	unsigned taken = 0, i = 0;
+
+	assert_int_equal(ek_pool_new(workers, 16, &pool, NULL), EK_OK);
+	while (taken < n) {
+		struct settled *s = &jobs[i % 16];
+		ek_status want = taken == 250	? EK_IO
+				 : taken == 380 ? EK_CORRUPT
+						: EK_OK;
+
+		if (i < n && !ek_pool_full(pool)) {
+			memset(s, 0, sizeof(*s));
+			s->job.base.run = pause_run;
+			s->job.base.settle = note;
+			s->job.number = i;
+			s->job.delay_us = i % 7 == 0 ? 200 : 0;
+			s->log = log;
+			ek_pool_submit(pool, &s->job.base);
+			i++;
+			continue;
+		}
+		s = (struct settled *)ek_pool_take(pool);
+		assert_int_equal(s->job.number, taken);
+		assert_int_equal(s->job.ran, 1);
+		assert_int_equal(s->job.base.status, want);
+		taken++;
+	}
+	assert_null(ek_pool_take(pool));
+	ek_pool_free(pool);
+}
+
+/* In order, each once, up to and with the first that fails. */
+static void second_parts_come_in_order(void **state)
+{
+	static const unsigned workers[] = {1, 2, 5};
+
+	(void)state;
+	for (size_t w = 0; w < 3; w++) {
+		struct log log = {0};
+
+		run_settled(workers[w], 200, &log);
+		assert_int_equal(log.n, 200);
+		for (unsigned i = 0; i < log.n; i++)
+			assert_int_equal(log.at[i], i);
+		log.n = 0;
+		run_settled(workers[w], 400, &log);
+		assert_int_equal(log.n, 251);
+		for (unsigned i = 0; i < log.n; i++)
+			assert_int_equal(log.at[i], i);
+	}
+}
+
+/* The job that fails has none, nor any after it. */
+static void no_second_part_after_a_failure(void **state)
+{
+	static const unsigned workers[] = {1, 3};
+
+	(void)state;
+	for (size_t w = 0; w < 2; w++) {
+		struct settled jobs[20];
+		struct log log = {0};
+		struct ek_pool *pool;
+
+		assert_int_equal(ek_pool_new(workers[w], 20, &pool, NULL),
+				 EK_OK);
+		for (unsigned i = 0; i < 20; i++) {
+			memset(&jobs[i], 0, sizeof(jobs[i]));
+			jobs[i].job.base.run = square; /* 7 fails */
+			jobs[i].job.base.settle = note;
+			jobs[i].job.number = i;
+			jobs[i].job.delay_us = i == 7 ? 2000 : 0;
+			jobs[i].log = &log;
+			ek_pool_submit(pool, &jobs[i].job.base);
+		}
+		for (unsigned i = 0; i < 20; i++)
+			assert_int_equal(ek_pool_take(pool)->status,
+					 i % 10 == 7 ? EK_CORRUPT : EK_OK);
+		assert_int_equal(log.n, 7);
+		ek_pool_free(pool);
+	}
+}
+
 static void workers_block_signals(void **state)
 {
 	struct job job = {.base.run = square};
@@ -150,6 +268,8 @@ static void numbers_have_ranges(void **state)
 extern const struct CMUnitTest pool_tests[];
 const struct CMUnitTest pool_tests[] = {
 	cmocka_unit_test(results_come_in_order),
+	cmocka_unit_test(second_parts_come_in_order),
+	cmocka_unit_test(no_second_part_after_a_failure),
 	cmocka_unit_test(workers_block_signals),
 	cmocka_unit_test(free_drops_what_did_not_start),
 	cmocka_unit_test(numbers_have_ranges),
