@@ -10,18 +10,7 @@
 static void cleanup(struct ek_build *b)
 {
 	ek_pool_free(b->pool);
-	for (unsigned i = 0; b->jobs && i < b->n_jobs; i++) {
-		free(b->jobs[i].in);
-		free(b->jobs[i].out);
-		free(b->jobs[i].pieces);
-		free(b->jobs[i].files);
-		free(b->jobs[i].sums);
-		free(b->jobs[i].blks);
-	}
-	free(b->jobs);
-	for (unsigned i = 0; b->nears && i < b->workers; i++)
-		ek_near_close(&b->nears[i]);
-	free(b->nears);
+	ek_jobs_free(b);
 	ek_codecs_close(b);
 	for (unsigned i = 0; b->shas && i < b->workers; i++)
 		ek_sha_free(b->shas[i]);
@@ -43,65 +32,6 @@ static void cleanup(struct ek_build *b)
 	/* The plans are gone: leave no pointers to them. */
 	for (uint32_t i = 0; i < b->tree->n_inodes; i++)
 		b->tree->inodes[i]->plan = NULL;
-}
-
-static void set_sizes(struct ek_build *b)
-{
-	size_t keep = ek_compress_keep(b->bs, b->max_blocks);
-
-	b->segment = b->batched = EK_SEGMENT;
-	if (b->n_codecs)
-		b->segment = EK_CODED_SEGMENT;
-	else if (!b->opt.chunk_size)
-		b->segment = b->batched = EK_PLAIN_SEGMENT;
-	/* A batch, or a window that is worth moving its rest. */
-	b->in_cap = (size_t)b->batched + b->bs;
-	if (b->n_codecs)
-		b->in_cap = ek_max(b->in_cap, keep + (3u << 20) + b->bs);
-	/* The committer needs all of a segment for the digest of its file. */
-	if (b->digests)
-		b->in_cap = (size_t)ek_max(b->in_cap, b->segment);
-	b->out_cap = ek_compress_room(b->segment, b->bs, b->max_blocks);
-	b->cap_pieces = b->segment / b->bs + 2 * EK_BATCH_FILES + 2;
-}
-
-static ek_status make_jobs(struct ek_build *b, struct ek_err *err)
-{
-	/*
-	 * With one worker jobs run when they are submitted. Else each worker
-	 * has one at work and one waiting to be committed; when they only read
-	 * there is nothing to wait for but the committer.
-	 */
-	b->n_jobs = b->workers == 1 ? 1 : b->workers * 2;
-	if (b->workers > 1 && !b->n_codecs && !b->opt.chunk_size)
-		b->n_jobs = b->workers + 1;
-	b->jobs = calloc(b->n_jobs, sizeof(*b->jobs));
-	if (!b->jobs)
-		return ek_fail(err, EK_NOMEM, "no memory for jobs");
-	b->nears = calloc(b->workers, sizeof(*b->nears));
-	if (!b->nears)
-		return ek_fail(err, EK_NOMEM, "no memory for jobs");
-	set_sizes(b);
-	for (unsigned i = 0; i < b->n_jobs; i++) {
-		struct ek_build_job *job = &b->jobs[i];
-
-		/* Pages that no job touches are never there. */
-		job->b = b;
-		job->in = malloc(b->in_cap);
-		job->out = malloc(b->out_cap);
-		job->files = calloc(EK_BATCH_FILES, sizeof(*job->files));
-		job->pieces = calloc(b->cap_pieces, sizeof(*job->pieces));
-		if (b->opt.chunk_size) {
-			size_t n = ek_chunks_room(b);
-
-			job->sums = calloc(n, sizeof(*job->sums));
-			job->blks = calloc(n, sizeof(*job->blks));
-		}
-		if (!job->in || !job->out || !job->files || !job->pieces ||
-		    (b->opt.chunk_size && (!job->sums || !job->blks)))
-			return ek_fail(err, EK_NOMEM, "no memory for jobs");
-	}
-	return ek_pool_new(b->workers, b->n_jobs, &b->pool, err);
 }
 
 static ek_status make_chunks(struct ek_build *b, struct ek_err *err)
@@ -188,7 +118,7 @@ static ek_status prepare(struct ek_build *b,
 	EK_TRY(make_digests(b, err));
 	EK_TRY(ek_codecs_open(b, err));
 	EK_TRY(make_chunks(b, err));
-	return make_jobs(b, err);
+	return ek_jobs_make(b, err);
 }
 
 /*

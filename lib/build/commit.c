@@ -193,7 +193,7 @@ static ek_status commit_segment(struct ek_build *b, struct ek_build_job *job,
 	}
 	if (b->digests)
 		EK_TRY(ek_sha_add(l->sha,
-				  ek_plan_codes(f->inode) ? job->in : job->out,
+				  ek_plan_codes(f->inode) ? job->all : job->out,
 				  job->len, err));
 	if (ek_plan_codes(f->inode))
 		EK_TRY(commit_coded(b, job, f, err));

@@ -49,6 +49,8 @@
 /* Small files share a job up to so many bytes and files. */
 #define EK_BATCH_BYTES (1u << 20)
 #define EK_BATCH_FILES 512u
+/* A file is less than a block more than its blocks and tail (schedule.c). */
+#define EK_TAILS_BYTES EK_BATCH_BYTES
 /*
  * Without compression, zeros are left out of files beyond EK_SEGMENT in
  * whole chunks of this size. Not smaller: such files need Linux 5.15, which
@@ -123,6 +125,9 @@ struct ek_job_file {
 struct ek_build_job {
 	struct ek_job job; /* first */
 	struct ek_build *b;
+	struct ek_build_job *below; /* on its stack */
+	bool large;		    /* for segments; else for batches */
+	size_t out_cap, cap_pieces; /* room in out and pieces */
 	/* A batch: the files of tree->inodes[first .. end). */
 	uint32_t first, end;
 	/* A segment of the file tree->inodes[first]: len > 0. */
@@ -136,8 +141,9 @@ struct ek_build_job {
 	/* Results. */
 	struct ek_job_file *files;
 	uint32_t n_files;
-	uint8_t *in, *out;
-	size_t in_used, out_used;
+	uint8_t *out, *tails;
+	uint8_t *all; /* of a segment, as it was read; only with digests */
+	size_t out_used, tails_used;
 	ek_piece *pieces;
 	size_t n_pieces;
 	struct ek_chunk_sum *sums;
@@ -195,8 +201,10 @@ struct ek_build {
 	struct ek_near *nears; /* one a worker */
 	uint32_t segment;      /* bytes */
 	uint32_t batched;      /* largest file that is not cut into them */
-	size_t in_cap, out_cap, cap_pieces; /* of each job */
-	uint32_t placed; /* inodes of the tree that have a place */
+	struct ek_build_job *idle[2]; /* stacks: for batches, for segments */
+	uint8_t **windows;	      /* one a worker: what is being read */
+	size_t window;		      /* bytes */
+	uint32_t placed;	      /* inodes of the tree that have a place */
 	uint64_t total_bytes, done_bytes;
 	int64_t last_progress; /* nanoseconds */
 	struct ek_large large;
@@ -308,6 +316,14 @@ ek_status ek_build_xattr_append(const struct ek_build *b,
 /* job.c: run by the pool. */
 ek_status ek_build_job_run(struct ek_job *job, unsigned worker,
 			   struct ek_err *err);
+
+/* jobs.c */
+ek_status ek_jobs_make(struct ek_build *b, struct ek_err *err);
+void ek_jobs_free(struct ek_build *b);
+/* A job for the file of @size bytes, or a batch that begins with it. */
+bool ek_jobs_idle(struct ek_build *b, uint64_t size);
+struct ek_build_job *ek_jobs_get(struct ek_build *b, uint64_t size);
+void ek_jobs_put(struct ek_build *b, struct ek_build_job *job);
 
 /* append.c: the second part of a job, in order. */
 ek_status ek_build_job_append(struct ek_job *job, struct ek_err *err);

@@ -46,15 +46,16 @@ static void begin_block(struct ek_build_job *job, struct ek_job_file *f)
 	f->at = job->out_used;
 }
 
-/* Keep @n bytes in job->in, as the tail of @f. */
+/* Room for @n bytes that stay until they are placed, as the tail of @f. */
 static uint8_t *keep_tail(struct ek_build_job *job, struct ek_job_file *f,
 			  size_t n)
 {
-	uint8_t *at = job->in + job->in_used;
+	uint8_t *at = job->tails + job->tails_used;
 
+	EK_BUG_ON(n > EK_TAILS_BYTES - job->tails_used);
 	f->tail = at;
 	f->tail_len = (uint32_t)n;
-	job->in_used += n;
+	job->tails_used += n;
 	return at;
 }
 
@@ -94,7 +95,7 @@ static ek_status plain_file(struct ek_build *b, struct ek_build_job *job,
 	return ek_chunks_sum(job, f, at, size, worker, err);
 }
 
-/* The same for a file that is in job->in already. */
+/* The same for a file that is in memory already. */
 static void copy_plain(struct ek_build *b, struct ek_build_job *job,
 		       struct ek_job_file *f, const uint8_t *at)
 {
@@ -103,10 +104,8 @@ static void copy_plain(struct ek_build *b, struct ek_build_job *job,
 	begin_block(job, f);
 	if (!ek_build_tail_ok(b, f->inode, tail))
 		tail = 0;
-	if (tail) {
-		f->tail = at + size - tail;
-		f->tail_len = (uint32_t)tail;
-	}
+	if (tail)
+		memcpy(keep_tail(job, f, tail), at + size - tail, tail);
 	memcpy(job->out + job->out_used, at, size - tail);
 	job->out_used += size - tail;
 	pad_block(job, b->bs);
@@ -128,9 +127,9 @@ static void begin(struct ek_build_job *job, const struct ek_job_file *f,
 		.unit = ek_codecs_unit(b, f->inode),
 		.lz4_margin = info->algorithm == EK_CODEC_LZ4,
 		.out = job->out,
-		.out_cap = b->out_cap,
+		.out_cap = job->out_cap,
 		.pieces = job->pieces,
-		.cap_pieces = b->cap_pieces,
+		.cap_pieces = job->cap_pieces,
 		.used = job->out_used,
 		.n_pieces = job->n_pieces,
 	};
@@ -198,12 +197,11 @@ static ek_status coded_file(struct ek_build *b, struct ek_build_job *job,
 			    struct ek_err *err)
 {
 	size_t size = (size_t)f->inode->size, taken;
-	uint8_t *at = job->in + job->in_used;
+	uint8_t *at = b->windows[worker];
 	struct ek_compress c;
 
 	EK_TRY(read_file(b, f->inode, 0, at, size, worker, err));
 	EK_TRY(digest(b, f, at, size, err));
-	job->in_used += size;
 	/* Streams may follow each other, but not where files are aligned. */
 	f->at = job->out_used;
 	if (!ek_codecs_unit(b, f->inode) || b->opt.data_align > 1)
@@ -273,30 +271,32 @@ static ek_status plain_segment(struct ek_build *b, struct ek_build_job *job,
 }
 
 /*
- * Read and encode a segment through the window job->in. A part of the window
- * that is left moves to its start.
+ * Read and encode a segment through the window @in. A part of the window that
+ * is left moves to its start.
  */
 static ek_status encode_window(struct ek_build_job *job, struct ek_file *file,
-			       struct ek_compress *c, struct ek_err *err)
+			       struct ek_compress *c, uint8_t *in,
+			       struct ek_err *err)
 {
 	struct ek_build *b = job->b;
 	size_t limit = (size_t)ek_round_up(job->len, b->bs);
+	size_t cap = job->all ? b->segment : b->window;
 	size_t have = 0, got = 0, taken;
 
 	while (got < job->len || have) {
-		size_t n = (size_t)ek_min(b->in_cap - have, job->len - got);
+		size_t n = (size_t)ek_min(cap - have, job->len - got);
 
-		EK_TRY(b->src->ops->read(file, job->offset + got,
-					 job->in + have, n, err));
+		EK_TRY(b->src->ops->read(file, job->offset + got, in + have, n,
+					 err));
 		got += n;
 		have += n;
-		EK_TRY(ek_compress_feed(c, job->in, have, got == job->len,
-					limit, &taken, err));
+		EK_TRY(ek_compress_feed(c, in, have, got == job->len, limit,
+					&taken, err));
 		have -= taken;
 		if (c->full)
 			return EK_OK;
 		if (have)
-			memmove(job->in, job->in + taken, have);
+			memmove(in, in + taken, have);
 	}
 	return EK_OK;
 }
@@ -312,7 +312,8 @@ static ek_status coded_segment(struct ek_build *b, struct ek_build_job *job,
 	begin(job, f, worker, &c);
 	EK_TRY(ek_tree_source_open(b->src, f->inode, &b->nears[worker], &file,
 				   err));
-	status = encode_window(job, file, &c, err);
+	status = encode_window(job, file, &c,
+			       job->all ? job->all : b->windows[worker], err);
 	job->codec_in += c.bytes_in;
 	if (status != EK_OK) {
 		struct ek_err ignored;

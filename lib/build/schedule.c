@@ -69,28 +69,27 @@ static void fill_batch(struct ek_build *b, struct cursor *c,
 	job->end = c->next;
 }
 
-/* The next job; false when there is none left. */
-static bool fill(struct ek_build *b, struct cursor *c, struct ek_build_job *job)
+/* The next file with data, first of a job; NULL when there is none left. */
+static const struct ek_tree_inode *next_file(struct ek_build *b,
+					     struct cursor *c)
 {
 	while (c->next < b->tree->n_inodes &&
 	       !ek_build_has_data(b->tree->inodes[c->next]))
 		c->next++;
-	if (c->next == b->tree->n_inodes)
-		return false;
-	job->offset = 0;
-	job->len = 0;
-	job->last = false;
-	job->zeros = job->holes = 0;
-	job->bytes_in = job->codec_in = 0;
-	job->n_files = 0;
-	job->in_used = job->out_used = 0;
-	job->n_pieces = 0;
-	job->n_sums = 0;
-	if (b->tree->inodes[c->next]->size > b->batched)
+	return c->next < b->tree->n_inodes ? b->tree->inodes[c->next] : NULL;
+}
+
+static void submit(struct ek_build *b, struct cursor *c, uint64_t size)
+{
+	struct ek_build_job *job = ek_jobs_get(b, size);
+
+	if (size > b->batched)
 		fill_segment(b, c, job);
 	else
 		fill_batch(b, c, job);
-	return true;
+	job->job.run = ek_build_job_run;
+	job->job.settle = ek_build_job_append;
+	ek_pool_submit(b->pool, &job->job);
 }
 
 static void progress(struct ek_build *b, const struct ek_build_job *job)
@@ -110,11 +109,9 @@ static void progress(struct ek_build *b, const struct ek_build_job *job)
 	free(path);
 }
 
-static ek_status take(struct ek_build *b, struct ek_err *err)
+static ek_status take(struct ek_build *b, struct ek_build_job *job,
+		      struct ek_err *err)
 {
-	struct ek_build_job *job;
-
-	job = (struct ek_build_job *)ek_pool_take(b->pool);
 	if (job->job.status != EK_OK) {
 		if (err)
 			*err = job->job.err;
@@ -126,32 +123,26 @@ static ek_status take(struct ek_build *b, struct ek_err *err)
 	b->stats->codec_bytes_in += job->codec_in;
 	EK_TRY(ek_commit_job(b, job, err));
 	progress(b, job);
+	ek_jobs_put(b, job);
 	return EK_OK;
 }
 
 ek_status ek_build_data(struct ek_build *b, struct ek_err *err)
 {
 	struct cursor c = {0};
-	unsigned slot = 0, in_flight = 0;
-	bool more = true;
 
-	while (more || in_flight) {
-		struct ek_build_job *job = &b->jobs[slot];
+	for (;;) {
+		const struct ek_tree_inode *next = next_file(b, &c);
+		bool room = next && ek_jobs_idle(b, next->size);
+		struct ek_job *job;
 
-		/* Slots become free in the order in which they were used. */
-		if (more && in_flight < b->n_jobs) {
-			more = fill(b, &c, job);
-			if (!more)
-				continue;
-			job->job.run = ek_build_job_run;
-			job->job.settle = ek_build_job_append;
-			ek_pool_submit(b->pool, &job->job);
-			slot = (slot + 1) % b->n_jobs;
-			in_flight++;
-			continue;
-		}
-		in_flight--;
-		EK_TRY(take(b, err));
+		/* Few jobs wait for workers: what is taken late is as good. */
+		job = ek_pool_take_or(b->pool, room ? b->workers : 0);
+		if (job)
+			EK_TRY(take(b, (struct ek_build_job *)job, err));
+		else if (room)
+			submit(b, &c, next->size);
+		else
+			return EK_OK;
 	}
-	return EK_OK;
 }

@@ -36,7 +36,9 @@ struct ek_pool {
 	struct ek_job *next_settle; /* NULL: all are done */
 	bool settling;		    /* some thread is at next_settle */
 	bool failed;		    /* settle no more */
+	unsigned unstarted;	    /* jobs from next_run on */
 	bool waiting;		    /* the submitting thread waits for oldest */
+	unsigned least; /* and for fewer unstarted jobs than these */
 	bool quit;
 };
 
@@ -82,6 +84,9 @@ static void *work(void *arg)
 			break;
 		job = pool->next_run;
 		pool->next_run = job->next;
+		pool->unstarted--;
+		if (pool->waiting && pool->unstarted < pool->least)
+			pthread_cond_signal(&pool->done);
 		pthread_mutex_unlock(&pool->lock);
 
 		job->status = job->run(job, me->number, &job->err);
@@ -209,12 +214,18 @@ void ek_pool_submit(struct ek_pool *pool, struct ek_job *job)
 	} else {
 		if (!pool->next_run)
 			pool->next_run = job;
+		pool->unstarted++;
 		pthread_cond_signal(&pool->work);
 	}
 	pthread_mutex_unlock(&pool->lock);
 }
 
 struct ek_job *ek_pool_take(struct ek_pool *pool)
+{
+	return ek_pool_take_or(pool, 0);
+}
+
+struct ek_job *ek_pool_take_or(struct ek_pool *pool, unsigned least)
 {
 	struct ek_job *job;
 
@@ -223,9 +234,14 @@ struct ek_job *ek_pool_take(struct ek_pool *pool)
 	pthread_mutex_lock(&pool->lock);
 	job = pool->oldest;
 	pool->waiting = true;
-	while (!job->done)
+	pool->least = least;
+	while (!job->done && pool->unstarted >= least)
 		pthread_cond_wait(&pool->done, &pool->lock);
 	pool->waiting = false;
+	if (!job->done) {
+		pthread_mutex_unlock(&pool->lock);
+		return NULL;
+	}
 	pool->oldest = job->next;
 	if (!pool->oldest)
 		pool->newest = NULL;

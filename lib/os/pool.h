@@ -60,6 +60,12 @@ void ek_pool_submit(struct ek_pool *pool, struct ek_job *job);
  */
 struct ek_job *ek_pool_take(struct ek_pool *pool);
 
+/*
+ * The same, but NULL also when the oldest is not done and fewer than @least
+ * jobs wait to be started: submit some.
+ */
+struct ek_job *ek_pool_take_or(struct ek_pool *pool, unsigned least);
+
 /* CPUs that this process may use: affinity and cgroup quota, at least 1. */
 unsigned ek_cpus(void);
 

@@ -217,6 +217,61 @@ static void no_second_part_after_a_failure(void **state)
 	}
 }
 
+/* Runs as long as the test wants. */
+struct gated {
+	struct ek_job base; /* first */
+	pthread_mutex_t *gate;
+};
+
+static ek_status pass_gate(struct ek_job *base, unsigned worker,
+			   struct ek_err *err)
+{
+	struct gated *g = (struct gated *)base;
+
+	(void)worker;
+	(void)err;
+	pthread_mutex_lock(g->gate);
+	pthread_mutex_unlock(g->gate);
+	return EK_OK;
+}
+
+/* What keeps the workers busy is asked for before the oldest is done. */
+static void taking_does_not_starve_workers(void **state)
+{
+	pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+	struct gated jobs[10];
+	struct ek_pool *pool;
+
+	(void)state;
+	assert_int_equal(ek_pool_new(2, 10, &pool, NULL), EK_OK);
+	assert_null(ek_pool_take_or(pool, 0));
+	assert_null(ek_pool_take_or(pool, 5));
+	memset(jobs, 0, sizeof(jobs));
+	for (int i = 0; i < 10; i++) {
+		jobs[i].base.run = pass_gate;
+		jobs[i].gate = &gate;
+	}
+	pthread_mutex_lock(&gate);
+	/* Two come to be at work, and three wait: no more is needed. */
+	for (int i = 0; i < 5; i++) {
+		assert_null(ek_pool_take_or(pool, 3));
+		ek_pool_submit(pool, &jobs[i].base);
+	}
+	assert_null(ek_pool_take_or(pool, 4));
+	pthread_mutex_unlock(&gate);
+	for (int i = 0; i < 5; i++)
+		assert_ptr_equal(ek_pool_take_or(pool, 0), &jobs[i].base);
+	assert_null(ek_pool_take_or(pool, 0));
+	ek_pool_free(pool);
+
+	/* On the thread itself jobs are done when they are submitted. */
+	assert_int_equal(ek_pool_new(1, 10, &pool, NULL), EK_OK);
+	assert_null(ek_pool_take_or(pool, 1));
+	ek_pool_submit(pool, &jobs[0].base);
+	assert_ptr_equal(ek_pool_take_or(pool, 1), &jobs[0].base);
+	ek_pool_free(pool);
+}
+
 static void workers_block_signals(void **state)
 {
 	struct job job = {.base.run = square};
@@ -270,6 +325,7 @@ const struct CMUnitTest pool_tests[] = {
 	cmocka_unit_test(results_come_in_order),
 	cmocka_unit_test(second_parts_come_in_order),
 	cmocka_unit_test(no_second_part_after_a_failure),
+	cmocka_unit_test(taking_does_not_starve_workers),
 	cmocka_unit_test(workers_block_signals),
 	cmocka_unit_test(free_drops_what_did_not_start),
 	cmocka_unit_test(numbers_have_ranges),
