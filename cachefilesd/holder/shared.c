@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define MAGIC	"EKDSHR1"
-#define VERSION 1u
+#define SHARED_VERSION 1u
 
 struct slot {
 	uint64_t seq; /* 0: not whole */
@@ -57,7 +57,7 @@ ek_status ekd_shared_make(int *fd, struct ek_err *err)
 		      made, 0);
 	if (shared == MAP_FAILED)
 		goto failed;
-	shared->version = VERSION;
+	shared->version = SHARED_VERSION;
 	memcpy(shared->magic, MAGIC, sizeof(shared->magic));
 	munmap(shared, sizeof(*shared));
 	*fd = made;
@@ -82,7 +82,7 @@ ek_status ekd_shared_map(int fd, struct ekd_shared **shared, struct ek_err *err)
 	if (map == MAP_FAILED)
 		return ek_fail_sys(err, errno, "shared memory");
 	if (memcmp(map->magic, MAGIC, sizeof(map->magic)) != 0 ||
-	    map->version != VERSION) {
+	    map->version != SHARED_VERSION) {
 		munmap(map, sizeof(*map));
 		return ek_fail(err, EK_INVALID,
 			       "shared memory of another version");
