@@ -164,6 +164,8 @@ static void retry(struct ekd_flight *f, uint32_t first, uint32_t end)
 	ekd_serve_log(v, "%s: leaves %u to %u are wrong, round %u of %u",
 		      ekd_blob_name(s->blob), first, end - 1, tries,
 		      v->options.wrong_tries);
+	if (s->backend->blame)
+		s->backend->blame(s->backend);
 	if (tries > 1)
 		due += WRONG_PAUSE << (tries < 10 ? tries - 2 : 8);
 	pthread_mutex_lock(&v->lock);

@@ -38,6 +38,13 @@ static ek_status registry_info(struct ekd_backend *backend, uint64_t id,
 			      err);
 }
 
+static void registry_blame(struct ekd_backend *backend)
+{
+	struct registry *r = (struct registry *)backend;
+
+	ekd_fetch_blame(r->fetch, r->digest);
+}
+
 static void registry_free(struct ekd_backend *backend)
 {
 	free(backend);
@@ -58,7 +65,8 @@ ek_status ekd_backend_registry(struct ekd_fetch *fetch,
 	r->backend = (struct ekd_backend){.start = registry_start,
 					  .cancel = registry_cancel,
 					  .info = registry_info,
-					  .free = registry_free};
+					  .free = registry_free,
+					  .blame = registry_blame};
 	r->fetch = fetch;
 	r->ref = *ref;
 	snprintf(r->digest, sizeof(r->digest), "%s", digest);

@@ -47,6 +47,9 @@ struct ekd_backend {
 	ek_status (*info)(struct ekd_backend *backend, uint64_t id,
 			  struct ekd_fetch_info *info, struct ek_err *err);
 	void (*free)(struct ekd_backend *backend);
+	/* Bytes from it were wrong: the next come from elsewhere, if there is
+	 * another place. As @cancel; may be NULL. */
+	void (*blame)(struct ekd_backend *backend);
 	/* @done may block: leaves are then verified and written in it. */
 	bool done_may_block;
 };
