@@ -6,6 +6,7 @@ tests/interop/test_fixtures.py.
 """
 
 import os
+import random
 import stat
 import subprocess
 import tarfile
@@ -261,6 +262,47 @@ def test_damaged_data_is_told_and_the_rest_restored(fsck, image):
     assert "/noise" in result.text
     assert not os.path.exists(top + "/out/noise")
     assert os.path.getsize(top + "/out/big") == 300000
+
+
+@pytest.mark.parametrize("flags", [[], ["-zlz4"], ["-zzstd", "-C65536"],
+                                   ["--chunksize=4096"]],
+                         ids=" ".join)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_each_file_fails_for_itself_alone(fsck, mkfs, memory, flags, workers):
+    """Files are read and decoded together; one is not told for another."""
+    top = tempfile.mkdtemp(prefix="hole-", dir=memory)
+    source, where = os.path.join(top, "source"), os.path.join(top, "out")
+    os.mkdir(source)
+    numbers = random.Random(4)
+    for i in range(90):
+        with open(os.path.join(source, "%02d" % i), "wb") as f:
+            f.write(numbers.randbytes(3000 + 700 * i)
+                    + b"%d " % i * (900 * (i % 7)))
+    path = os.path.join(top, "x.img")
+    mkfs.ok("--quiet", *flags, path, source)
+    im = erofs.Image(path)
+    # Zeros are no stream of any codec; plain data is what it is.
+    at, n = len(im.data) // 3 & ~4095, 64 << 10
+    im.data[at:at + n] = bytes(n)
+    im.write(path)
+    result = fsck.run("--workers=%d" % workers, "--extract=" + where, path)
+    bad = []
+    for name in sorted(os.listdir(source)):
+        with open(os.path.join(source, name), "rb") as f:
+            want = f.read()
+        if not os.path.exists(os.path.join(where, name)):
+            bad.append(name)
+            continue
+        with open(os.path.join(where, name), "rb") as f:
+            got = f.read()
+        assert len(got) == len(want)
+        if got != want:
+            # Stored as it is, so nothing can tell.
+            at = next(i for i in range(len(got)) if got[i] != want[i])
+            assert not any(got[at:at + 4])
+    assert all("/" + name in result.text for name in bad)
+    assert result.code == (4 if bad else 0)
+    assert len(bad) < 60
 
 
 def test_budget(fsck, image):
