@@ -85,8 +85,8 @@ static void hashed_free(struct ek_tar_input *in)
 	(void)in;
 }
 
-static ek_status write_all(int fd, const char *to, const uint8_t *from,
-			   size_t n, struct ek_err *err)
+ek_status tarfs_write_all(int fd, const char *to, const uint8_t *from, size_t n,
+			  struct ek_err *err)
 {
 	while (n) {
 		ssize_t w = write(fd, from, n);
@@ -137,7 +137,8 @@ static ek_status pump(struct ek_tar_input *in, const struct tarfs_copy_how *how,
 			CLI_TRY(ek_leaf_maker_add(plain->leaves, piece, got,
 						  err));
 		if (how->fd >= 0)
-			CLI_TRY(write_all(how->fd, how->to, piece, got, err));
+			CLI_TRY(tarfs_write_all(how->fd, how->to, piece, got,
+						err));
 	}
 }
 

@@ -44,6 +44,10 @@ struct tarfs_copy {
 ek_status tarfs_copy(struct ek_tar_input *in, const struct tarfs_copy_how *how,
 		     struct tarfs_copy *copy, struct ek_err *err);
 
+/* Append to @fd, which is called @to. */
+ek_status tarfs_write_all(int fd, const char *to, const uint8_t *from, size_t n,
+			  struct ek_err *err);
+
 /* SHA-256 of @n bytes. */
 ek_status tarfs_sha256(const void *bytes, size_t n,
 		       uint8_t digest[EK_DIGEST_SIZE], struct ek_err *err);

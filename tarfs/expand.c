@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tarfs/layers.h"
+#include "tarfs/share.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -56,8 +57,10 @@ static ek_status learn(struct image_layer *l, struct tarfs_copy *c,
 {
 	char text[TARFS_DIGEST_TEXT];
 
-	l->leaves = c->leaves;
-	c->leaves = NULL;
+	if (!l->leaves) {
+		l->leaves = c->leaves;
+		c->leaves = NULL;
+	}
 
 	l->checked = true;
 	tarfs_digest_text(c->digest, text);
@@ -66,7 +69,7 @@ static ek_status learn(struct image_layer *l, struct tarfs_copy *c,
 	tarfs_digest_text(c->plain, text);
 	if (!l->diff_id)
 		CLI_TRY(image_set(&l->diff_id, text, err));
-	if (!l->path)
+	if (!l->path || l->plain)
 		return EK_OK;
 	l->data.bytes = l->data.file_bytes = c->bytes_out;
 	l->plain = true;
@@ -78,7 +81,7 @@ static ek_status one(struct expand *x, size_t i, struct ek_err *err)
 	struct image_layer *l = &x->image->layers[i];
 	const struct tarfs_copy_how how = {
 		.name = l->in.path,
-		.fd = l->path ? l->data.fd : -1,
+		.fd = l->path && !l->plain ? l->data.fd : -1,
 		.to = l->data.path,
 		.leaves = l->same == i && tarfs_leaves(x->o),
 		.stop = &x->stop,
@@ -101,6 +104,8 @@ static ek_status one(struct expand *x, size_t i, struct ek_err *err)
 		s = learn(l, &c, err);
 		pthread_mutex_unlock(&x->lock);
 	}
+	if (s == EK_OK && l->sharing)
+		s = share_commit(x->o, l, err);
 	ek_leaves_free(c.leaves);
 	ek_tar_input_free(in);
 	range_close(&src);
@@ -165,13 +170,15 @@ static void run(struct expand *x, unsigned n)
 }
 
 /* Where a compressed layer goes. */
-static ek_status room(struct image_layer *l, struct store *store,
-		      struct ek_err *err)
+static ek_status room(const struct expand *x, struct image_layer *l,
+		      struct store *store, struct ek_err *err)
 {
 	char name[128];
 	char *path = NULL;
 	int fd;
 
+	if (x->o->share)
+		return share_begin(x->o, l, err);
 	snprintf(name, sizeof(name), "blobs/sha256-%s.tar", l->diff_id + 7);
 	CLI_TRY(image_set(&l->blob, name, err));
 	CLI_TRY(store_file(store, name, &fd, &l->file, err));
@@ -184,15 +191,21 @@ static ek_status room(struct image_layer *l, struct store *store,
 static ek_status prepare(struct expand *x, struct store *store, size_t *jobs,
 			 uint64_t *bytes, struct ek_err *err)
 {
+	bool found;
+
 	*jobs = 0;
 	*bytes = 0;
+	if (x->o->share)
+		CLI_TRY(share_open(x->o, err));
 	for (size_t i = 0; i < x->image->n; i++) {
 		struct image_layer *l = &x->image->layers[i];
 
+		if (x->o->share && !l->plain && l->same == i)
+			CLI_TRY(share_find(x->o, l, &found, err));
 		if (!wanted(x, i))
 			continue;
 		if (!l->plain && l->same == i)
-			CLI_TRY(room(l, store, err));
+			CLI_TRY(room(x, l, store, err));
 		++*jobs;
 		*bytes += l->in.bytes;
 	}

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 ek_status image_set(char **to, const char *text, struct ek_err *err)
 {
@@ -23,6 +24,8 @@ ek_status image_layers(struct image *image, size_t n, struct ek_err *err)
 	if (!image->layers)
 		return ek_fail(err, EK_NOMEM, "no memory for layers");
 	image->n = n;
+	for (size_t i = 0; i < n; i++)
+		image->layers[i].shared_fd = -1;
 	return EK_OK;
 }
 
@@ -36,6 +39,9 @@ static void layer_free(struct image_layer *l)
 	free(l->index);
 	free(l->native);
 	ek_leaves_free(l->leaves);
+	ek_outfile_abort(l->sharing);
+	if (l->shared_fd >= 0)
+		close(l->shared_fd);
 }
 
 void image_free(struct image *image)

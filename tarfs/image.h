@@ -22,8 +22,10 @@ struct image_layer {
 	struct range data;
 	bool plain; /* data is there */
 	char *blob;
-	char *path;  /* storage of data.path, when it is in the store */
-	size_t file; /* the store's number of blob */
+	char *path;    /* storage of data.path, when it is in the store */
+	size_t file;   /* the store's number of blob */
+	int shared_fd; /* of data, when it is shared; or -1 */
+	struct ek_outfile *sharing; /* data being made to be shared */
 	/* The bytes were read and digest and diff_id are theirs. */
 	bool checked;
 	struct ek_leaves *leaves; /* of data; or NULL */

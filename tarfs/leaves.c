@@ -27,21 +27,31 @@ static bool put_before(const struct image *image, size_t i)
 	return false;
 }
 
-static ek_status put_one(const struct image_layer *l, struct store *store,
-			 struct ek_err *err)
+ek_status leaves_write(const struct ek_leaves *leaves, int fd, const char *name,
+		       struct ek_err *err)
 {
-	size_t n = ek_leaves_file_size(l->leaves);
+	size_t n = ek_leaves_file_size(leaves);
 	uint8_t *bytes = malloc(n);
-	char name[LEAVES_NAME];
 	ek_status s;
 
 	if (!bytes)
 		return ek_fail(err, EK_NOMEM, "no memory for leaf digests");
-	leaves_name(l->diff_id, name);
-	ek_leaves_encode(l->leaves, bytes);
-	s = store_put(store, name, bytes, n, err);
+	ek_leaves_encode(leaves, bytes);
+	s = tarfs_write_all(fd, name, bytes, n, err);
 	free(bytes);
 	return s;
+}
+
+static ek_status put_one(const struct image_layer *l, struct store *store,
+			 struct ek_err *err)
+{
+	char name[LEAVES_NAME];
+	size_t number;
+	int fd;
+
+	leaves_name(l->diff_id, name);
+	CLI_TRY(store_file(store, name, &fd, &number, err));
+	return leaves_write(l->leaves, fd, name, err);
 }
 
 ek_status leaves_put(const struct image *image, struct store *store,

@@ -16,6 +16,13 @@ void leaves_name(const char *diff_id, char name[LEAVES_NAME]);
 /* Those of layer @i, which may be another's of equal bytes; NULL: none. */
 const struct ek_leaves *leaves_of(const struct image *image, size_t i);
 
+/* The most that a table has: of EK_LEAVES_MAX leaves. */
+#define LEAVES_FILE_MAX (EK_LEAF_HEADER + (uint64_t)EK_LEAVES_MAX * 32)
+
+/* Write the file form to @fd, which is called @name. */
+ek_status leaves_write(const struct ek_leaves *leaves, int fd, const char *name,
+		       struct ek_err *err);
+
 /* Write those of all layers. */
 ek_status leaves_put(const struct image *image, struct store *store,
 		     struct ek_err *err);

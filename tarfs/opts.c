@@ -20,9 +20,10 @@ static const struct verb {
 	{"convert", VERB_CONVERT, 1, 1,
 	 BIT(OPT_OUTPUT) | BIT(OPT_FORMAT) | BIT(OPT_IMAGE) |
 		 BIT(OPT_PLATFORM) | BIT(OPT_CHECK) | BIT(OPT_LEAVES) |
-		 BIT(OPT_FORCE) | BIT(OPT_ALGORITHM) | BIT(OPT_PCLUSTER) |
-		 BIT(OPT_UUID) | BIT(OPT_TIME) | BIT(OPT_WORKERS) |
-		 BIT(OPT_NO_SYNC) | BIT(OPT_QUIET) | BIT(OPT_JSON)},
+		 BIT(OPT_SHARE) | BIT(OPT_FORCE) | BIT(OPT_ALGORITHM) |
+		 BIT(OPT_PCLUSTER) | BIT(OPT_UUID) | BIT(OPT_TIME) |
+		 BIT(OPT_WORKERS) | BIT(OPT_NO_SYNC) | BIT(OPT_QUIET) |
+		 BIT(OPT_JSON)},
 	{"inspect", VERB_INSPECT, 1, 1, BIT(OPT_JSON)},
 	{"mount", VERB_MOUNT, 2, 2,
 	 BIT(OPT_RW) | BIT(OPT_UPPER) | BIT(OPT_QUIET)},
@@ -128,6 +129,9 @@ static ek_status handle(void *ctx, const struct cli_option *option,
 	case OPT_UPPER:
 		o->upper = value;
 		break;
+	case OPT_SHARE:
+		o->share = value;
+		break;
 	case OPT_FORMAT:
 		return set_format(o, value, err);
 	case OPT_LEAVES:
@@ -174,6 +178,10 @@ static int finish_convert(const struct tarfs_options *o)
 		return cli_usage(&tarfs_program,
 				 "-z and -C need --format=erofs: an index has "
 				 "no data");
+	if (o->share && (o->native || o->leaves == LEAVES_NONE))
+		return cli_usage(&tarfs_program,
+				 "--share goes with neither --format=erofs nor "
+				 "--leaf-digests=0");
 	if (o->native && o->leaves == LEAVES_ALL)
 		return cli_usage(&tarfs_program,
 				 "--leaf-digests: an OCI layout has no place "

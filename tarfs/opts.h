@@ -35,6 +35,7 @@ struct tarfs_options {
 	const char *image;    /* --image */
 	const char *platform; /* --platform, or NULL: the host's */
 	const char *upper;    /* --upper */
+	const char *share;    /* --share, or NULL */
 	bool native;	      /* --format=erofs */
 	bool check_digests, force, rw, no_sync, quiet, json;
 	/* --leaf-digests; AUTO: of what is read anyway. */

@@ -454,3 +454,77 @@ def test_usage(tarfs, work):
     assert "convert" in tarfs.ok("--help").text
     tarfs.fails("convert", work + "/missing", "-o", work + "/out", code=1)
     assert os.listdir(work) == []
+
+
+def shared(where):
+    return sorted(n for _, _, names in os.walk(where) for n in names)
+
+
+@pytest.mark.parametrize("packed", ["gzip", "zstd"])
+def test_layers_shared_by_images(tarfs, fsck, work, packed):
+    """The second image that has a layer finds it: the layout need not even
+    have its bytes right, since nobody reads them again."""
+    common = work + "/common"
+    first = oci.directory(work + "/1", oci.oci(oci.Image([A, B], packed)))
+    second = oci.directory(work + "/2", oci.oci(oci.Image([A, C, A], packed)))
+    argv = ["convert", "--quiet", "--share=" + common]
+    tarfs.ok(*argv, first, "-o", work + "/o1")
+    names = [oci.digest(t).replace(":", "-") for t in (A, B)]
+    assert shared(common) == sorted(names + [n + ".tar" for n in names])
+    blob = oci.PACKERS[packed](A)
+    oci.write(second + "/" + oci.blob_path(oci.digest(blob)),
+              blob[:100] + bytes(len(blob) - 100))
+    tarfs.ok(*argv, second, "-o", work + "/o2")
+    layers = record(work + "/o2")["layers"]
+    assert [x["checked"] for x in layers] == [False, True, False]
+    assert len(shared(common)) == 6
+    for out, want in (("/o1", {"etc/one": b"one\n", "etc/two": b"two\n"}),
+                      ("/o2", {"etc/one": b"one\n", "big": text(200000),
+                               "c": noise(70000, 3)})):
+        tarfs.ok("verify", "--quiet", work + out)
+        assert extracted(fsck, work + out) == want
+        assert not os.path.exists(work + out + "/blobs")
+        for device in record(work + out)["devices"]:
+            assert device["path"].startswith(os.path.realpath(common))
+            assert device["leaves"]["root"]
+    # Who asks gets the layout's own bytes looked at.
+    tarfs.fails(*argv, "--check-digests", second, "-o", work + "/o3", code=1)
+
+
+def test_shared_at_the_same_time(tarfs, work):
+    source = oci.directory(work + "/l", oci.oci(oci.Image([A, B, C], "gzip")))
+    runs = [subprocess.Popen(tarfs.argv(
+        ["convert", "--quiet", "--share=" + work + "/common", source, "-o",
+         work + "/o%d" % i]), env=environment()) for i in range(4)]
+    assert [r.wait() for r in runs] == [0] * 4
+    assert len(shared(work + "/common")) == 6
+    records = [record(work + "/o%d" % i) for i in range(4)]
+    for r in records:
+        for x in r["layers"]:
+            del x["checked"]  # by whom
+    assert len({json.dumps(r) for r in records}) == 1
+    tarfs.ok("verify", "--quiet", work + "/o3")
+
+
+def test_what_is_shared_is_whole(tarfs, work):
+    """A wrong layer is not left there, nor is half of one taken."""
+    common = work + "/common"
+    argv = ["convert", "--quiet", "--share=" + common]
+    good = oci.Image([A, C], "gzip")
+    bad = oci.directory(work + "/bad", oci.oci(good))
+    blob = oci.PACKERS["gzip"](C)
+    oci.write(bad + "/" + oci.blob_path(oci.digest(blob)),
+              blob[:-9] + bytes(9))
+    tarfs.fails(*argv, bad, "-o", work + "/o1", code=1)
+    assert not [n for n in shared(common) if oci.sha(C) in n]
+    assert not [n for n in shared(common) if n.startswith(".")]
+    source = oci.directory(work + "/good", oci.oci(good))
+    tarfs.ok(*argv, source, "-o", work + "/o2")
+    path = record(work + "/o2")["devices"][0]["path"]
+    os.truncate(path, os.path.getsize(path) - 512)
+    result = tarfs.fails(*argv, source, "-o", work + "/o3", code=1)
+    assert path in result.errors
+    os.unlink(path)
+    tarfs.fails(*argv, source, "-o", work + "/o3", code=1)
+    for option in ("--format=erofs", "--leaf-digests=0"):
+        tarfs.fails(*argv, option, source, "-o", work + "/o3", code=16)

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tarfs/share.h"
+
+#include "tarfs/leaves.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static ek_status path_of(const struct tarfs_options *o, const char *kind,
+			 const struct image_layer *l, const char *end,
+			 char **path, struct ek_err *err)
+{
+	char *dir = realpath(o->share, NULL);
+	ek_status s = EK_OK;
+
+	*path = NULL;
+	if (!dir)
+		return ek_fail_sys(err, errno, "%s", o->share);
+	if (asprintf(path, "%s/%s/sha256-%.64s%s", dir, kind, l->diff_id + 7,
+		     end) < 0) {
+		*path = NULL;
+		s = ek_fail(err, EK_NOMEM, "no memory for a path");
+	}
+	free(dir);
+	return s;
+}
+
+static ek_status make(const char *dir, const char *name, struct ek_err *err)
+{
+	char *path;
+	ek_status s = EK_OK;
+
+	if (asprintf(&path, "%s%s", dir, name) < 0)
+		return ek_fail(err, EK_NOMEM, "no memory for a path");
+	if (mkdir(path, 0777) < 0 && errno != EEXIST)
+		s = ek_fail_sys(err, errno, "%s: cannot make it", path);
+	free(path);
+	return s;
+}
+
+ek_status share_open(const struct tarfs_options *o, struct ek_err *err)
+{
+	CLI_TRY(make(o->share, "", err));
+	CLI_TRY(make(o->share, "/blobs", err));
+	return make(o->share, "/leaves", err);
+}
+
+static ek_status load(const char *path, struct ek_leaves **leaves,
+		      struct ek_err *err)
+{
+	struct ek_source *src;
+	uint8_t *bytes;
+	ek_status s;
+
+	CLI_TRY(ek_source_open_file(path, 0, &src, err));
+	bytes = src->size <= LEAVES_FILE_MAX ? malloc((size_t)src->size + 1)
+					     : NULL;
+	s = bytes ? ek_source_read(src, 0, bytes, (size_t)src->size, err)
+		  : ek_fail(err, EK_NOMEM, "no memory for %s", path);
+	if (s == EK_OK)
+		s = ek_leaves_decode(bytes, (size_t)src->size, NULL, leaves,
+				     err);
+	if (s != EK_OK)
+		ek_err_prefix(err, "%s", path);
+	free(bytes);
+	ek_source_free(src);
+	return s;
+}
+
+/* The tar of @path with the length that its table says. */
+static ek_status take(struct image_layer *l, char *path, struct ek_err *err)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return ek_fail_sys(err, errno, "%s", path);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (uint64_t)st.st_size != l->leaves->blob_size) {
+		close(fd);
+		return ek_fail(err, EK_CHANGED,
+			       "%s: not as long as its leaf digests say", path);
+	}
+	l->shared_fd = fd;
+	l->path = path;
+	l->data = (struct range){.fd = fd,
+				 .path = path,
+				 .bytes = (uint64_t)st.st_size,
+				 .file_bytes = (uint64_t)st.st_size};
+	l->plain = true;
+	return EK_OK;
+}
+
+ek_status share_find(const struct tarfs_options *o, struct image_layer *l,
+		     bool *found, struct ek_err *err)
+{
+	char *path = NULL, *table;
+	ek_status s;
+
+	CLI_TRY(path_of(o, "leaves", l, "", &table, err));
+	*found = access(table, F_OK) == 0;
+	s = *found ? load(table, &l->leaves, err) : EK_OK;
+	free(table);
+	if (s != EK_OK || !*found)
+		return s;
+	CLI_TRY(path_of(o, "blobs", l, ".tar", &path, err));
+	s = take(l, path, err);
+	if (s != EK_OK)
+		free(path);
+	return s;
+}
+
+ek_status share_begin(const struct tarfs_options *o, struct image_layer *l,
+		      struct ek_err *err)
+{
+	const struct ek_outfile_options how = {.size = sizeof(how),
+					       .no_sync = o->no_sync};
+
+	CLI_TRY(path_of(o, "blobs", l, ".tar", &l->path, err));
+	CLI_TRY(ek_outfile_open(l->path, &how, &l->sharing, err));
+	l->data = (struct range){.fd = ek_outfile_fd(l->sharing),
+				 .path = l->path};
+	return EK_OK;
+}
+
+static ek_status put_table(const struct tarfs_options *o,
+			   const struct image_layer *l, const char *path,
+			   struct ek_err *err)
+{
+	const struct ek_outfile_options how = {.size = sizeof(how),
+					       .no_sync = o->no_sync};
+	struct ek_outfile *out;
+
+	CLI_TRY(ek_outfile_open(path, &how, &out, err));
+	if (leaves_write(l->leaves, ek_outfile_fd(out), path, err) != EK_OK) {
+		ek_outfile_abort(out);
+		return err->status;
+	}
+	return ek_outfile_commit(out, err);
+}
+
+ek_status share_commit(const struct tarfs_options *o, struct image_layer *l,
+		       struct ek_err *err)
+{
+	struct ek_outfile *out = l->sharing;
+	char *table;
+	ek_status s;
+
+	/* Its descriptor goes with it; the tar is read later. */
+	l->shared_fd = fcntl(l->data.fd, F_DUPFD_CLOEXEC, 3);
+	if (l->shared_fd < 0)
+		return ek_fail_sys(err, errno, "%s", l->path);
+	l->data.fd = l->shared_fd;
+	l->sharing = NULL;
+	CLI_TRY(ek_outfile_commit(out, err));
+	CLI_TRY(path_of(o, "leaves", l, "", &table, err));
+	s = put_table(o, l, table, err);
+	free(table);
+	return s;
+}
