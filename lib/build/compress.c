@@ -171,13 +171,17 @@ static void last_margin(struct ek_compress *c, const uint8_t *in, size_t *len,
 /* Store what failed, and more without asking; returns the bytes taken. */
 static size_t fail(struct ek_compress *c, const uint8_t *in, size_t n)
 {
-	size_t asked = ek_max(1, c->max_blocks / 4), blocks = asked, len;
+	size_t asked = ek_max(1, c->max_blocks / 4), blocks, len;
 	size_t patient = ek_max(8, FAILS_PATIENT / asked);
 
-	c->last_len = c->last_size = 0;
+	/* What follows is likely to be like that. */
+	c->last_len = c->last_size = 1;
 	c->fails++;
-	if (c->fails > patient)
-		blocks = asked * ek_min(c->fails - patient, SKIP_MAX);
+	blocks = c->fails > patient
+			 ? asked * ek_min(c->fails - patient, SKIP_MAX)
+			 : asked;
+	/* Without a gain there were about so many bytes in the room. */
+	blocks = ek_max(blocks, c->max_blocks);
 	len = store(c, in, n, blocks);
 	c->unasked = (uint32_t)(len / c->bs > asked ? len / c->bs - asked : 0);
 	return len;

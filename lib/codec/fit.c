@@ -16,16 +16,6 @@
 /* Too little to be worth a part of its own. */
 #define PART_MIN 32u
 
-/* n * num / den, without overflow, at most SIZE_MAX. */
-static size_t scale(size_t n, size_t num, size_t den)
-{
-	uint64_t q;
-
-	/* Streams have 31 bits at most. */
-	q = (uint64_t)n * num / (den ? den : 1);
-	return (size_t)ek_min(q, SIZE_MAX);
-}
-
 /* One stream of a fill. */
 struct attempt {
 	size_t taken, total;	  /* up to the last part that fit */
@@ -45,7 +35,7 @@ static size_t next_part(const struct ek_flush_ops *ops, const struct attempt *a,
 
 	if (left <= ops->head)
 		return 0;
-	n = scale(left - ops->head, a->taken, a->total);
+	n = ek_scale(left - ops->head, a->taken, a->total);
 	/* The nearer the end the surer the ratio: short by an eighth. */
 	return n - n / 8;
 }
@@ -96,7 +86,7 @@ static size_t first_part(const struct ek_encoder *enc, size_t room)
 	/* Not known: as many bytes as fit anyhow tell the ratio. */
 	if (!enc->hint_in)
 		return room;
-	n = scale(room, enc->hint_in, enc->hint_out);
+	n = ek_scale(room, enc->hint_in, enc->hint_out);
 	return ek_max(n - n / 8, 1);
 }
 
@@ -124,7 +114,7 @@ ek_status ek_fit_flush(struct ek_encoder *enc, const struct ek_flush_ops *ops,
 			break;
 		if (i == TRIES - 1)
 			break;
-		first = scale(room, a.over_in, a.over_out);
+		first = ek_scale(room, a.over_in, a.over_out);
 		first -= first / (a.taken ? 32 : 20);
 		first = ek_max(first, 1);
 	}
@@ -132,73 +122,5 @@ ek_status ek_fit_flush(struct ek_encoder *enc, const struct ek_flush_ops *ops,
 		return EK_OK;
 	*n_in = a.taken;
 	*n_used = ops->seal(enc, a.total);
-	return EK_OK;
-}
-
-/* State of the trials: the longest that fit, the shortest that did not. */
-struct trials {
-	size_t fit_in, fit_out;
-	size_t over_in, over_out;
-};
-
-/* The next length to try; 0: it is good enough. */
-static size_t next_trial(const struct trials *t, size_t n, size_t room, int i)
-{
-	size_t aim = room - room / (2 * SLACK_PART), len;
-	/* After each trial, less would be gained by one more. */
-	size_t enough = ek_min(slack(room) << (i + 1), room / LOSS_PART);
-
-	if (t->fit_in == n)
-		return 0;
-	if (t->fit_in && room - t->fit_out <= enough)
-		return 0;
-	if (t->fit_in && t->over_in) {
-		size_t in = t->over_in - t->fit_in;
-		size_t out = t->over_out - t->fit_out;
-
-		if (in < PART_MIN || aim <= t->fit_out || out == 0)
-			return 0;
-		len = t->fit_in + scale(in, aim - t->fit_out, out);
-		return ek_min(len, t->over_in - 1);
-	}
-	if (t->fit_in)
-		return ek_min(scale(aim, t->fit_in, t->fit_out), n);
-	len = scale(aim, t->over_in, t->over_out);
-	return ek_min(len - len / 64, t->over_in - 1);
-}
-
-ek_status ek_fit_whole(struct ek_encoder *enc, ek_whole_fn whole,
-		       const uint8_t *in, size_t *n_in, uint8_t *out,
-		       size_t n_out, size_t *n_used, uint8_t *scratch,
-		       size_t n_scratch)
-{
-	size_t n = *n_in, len = ek_min(first_part(enc, n_out), n);
-	struct trials t = {0};
-
-	*n_in = *n_used = 0;
-	for (int i = 0; i < TRIES + 1 && len; i++) {
-		size_t used;
-
-		used = whole(enc, in, len, scratch, n_scratch);
-		enc->fed += len;
-		if (used == 0)
-			used = n_scratch + 1;
-		if (used <= n_out && len > t.fit_in) {
-			memcpy(out, scratch, used);
-			t.fit_in = len;
-			t.fit_out = used;
-		} else if (used > n_out) {
-			t.over_in = len;
-			t.over_out = used;
-			/* Not to be coded, as above. */
-			if (!t.fit_in && len <= used)
-				break;
-		} else {
-			break;
-		}
-		len = next_trial(&t, n, n_out, i);
-	}
-	*n_in = t.fit_in;
-	*n_used = t.fit_out;
 	return EK_OK;
 }

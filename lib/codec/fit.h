@@ -3,10 +3,9 @@
 #define EK_CODEC_FIT_H
 
 /*
- * Filling a room with codecs that only know how to encode what they are given.
- * Two ways: by flush points, for codecs with streaming state, where each part
- * is guessed a little short and topped up, and what is too much is left out;
- * and by trials, for those that take a whole buffer.
+ * Filling a room with a codec that has streaming state but no fixed output, by
+ * flush points: each part is guessed a little short and topped up, and what is
+ * too much is left out.
  *
  * All arithmetic is on integers, so that every machine cuts alike.
  */
@@ -39,21 +38,5 @@ struct ek_flush_ops {
 ek_status ek_fit_flush(struct ek_encoder *enc, const struct ek_flush_ops *ops,
 		       const uint8_t *in, size_t *n_in, uint8_t *out,
 		       size_t n_out, size_t *n_used, struct ek_err *err);
-
-/*
- * Encode all of @in as one stream to @out, which has room for more than
- * @n_in; returns its bytes, 0 if it is more than that.
- */
-typedef size_t (*ek_whole_fn)(struct ek_encoder *enc, const uint8_t *in,
-			      size_t n_in, uint8_t *out, size_t room);
-
-/*
- * The same by trials; each encodes into @scratch of @n_scratch bytes, more
- * than the room, so that one that does not fit tells by how much.
- */
-ek_status ek_fit_whole(struct ek_encoder *enc, ek_whole_fn whole,
-		       const uint8_t *in, size_t *n_in, uint8_t *out,
-		       size_t n_out, size_t *n_used, uint8_t *scratch,
-		       size_t n_scratch);
 
 #endif

@@ -53,6 +53,14 @@ struct ek_encoder {
 	size_t hint_in, hint_out; /* ek_encoder_hint(); 0: none */
 };
 
+/* n * num / den, without overflow for streams, which have 31 bits at most. */
+static inline size_t ek_scale(size_t n, size_t num, size_t den)
+{
+	uint64_t q = (uint64_t)n * num / (den ? den : 1);
+
+	return (size_t)ek_min(q, SIZE_MAX);
+}
+
 extern const struct ek_decoder_ops ek_lz4_decoder;
 extern const struct ek_decoder_ops ek_lzma_decoder;
 extern const struct ek_decoder_ops ek_deflate_decoder;

@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "codec/fit.h"
+#include "codec/impl.h"
 
 #include "base/try.h"
+#include "codec/deflcut.h"
 
 #include <libdeflate.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* Streams begun for one fill. */
+#define TRIES 3
+/* A first fill that leaves no more of the room than this part of it is done. */
+#define LOSS_PART 32u
+/* What one stream is made of at most: extents are not longer. */
+#define INPUT_MAX (4u << 20)
 
 struct ldefl {
 	struct ek_encoder base;
@@ -18,17 +27,16 @@ const char *ek_libdeflate_version(void)
 	return LIBDEFLATE_VERSION_STRING;
 }
 
-/* Streams that are too long must be told by how much, up to twice. */
-static size_t scratch_size(size_t max_out)
+/* Whatever a guess was, its stream has room here, to be cut. */
+static size_t scratch_size(void)
 {
-	return 2 * max_out + 4096;
+	return libdeflate_deflate_compress_bound(NULL, INPUT_MAX);
 }
 
 static uint64_t memory(const struct ek_encoder_params *params)
 {
 	/* By sight of the allocations; the near-optimal parser is hungry. */
-	return scratch_size(params->max_out) +
-	       (params->level >= 10 ? 9u << 20 : 1u << 20);
+	return scratch_size() + (params->level >= 10 ? 9u << 20 : 1u << 20);
 }
 
 static void ldefl_free(struct ek_encoder *enc)
@@ -50,7 +58,7 @@ static ek_status ldefl_open(const struct ek_encoder_params *params,
 		return ek_fail(err, EK_NOMEM, "no memory for an encoder");
 	d->base.ops = &ek_libdeflate_encoder;
 	d->c = libdeflate_alloc_compressor(params->level);
-	d->n_scratch = scratch_size(params->max_out);
+	d->n_scratch = scratch_size();
 	d->scratch = malloc(d->n_scratch);
 	if (!d->c || !d->scratch) {
 		ldefl_free(&d->base);
@@ -60,12 +68,25 @@ static ek_status ldefl_open(const struct ek_encoder_params *params,
 	return EK_OK;
 }
 
-static size_t trial(struct ek_encoder *enc, const uint8_t *in, size_t n_in,
-		    uint8_t *out, size_t room)
+/* As for zlib: bits behind those of a stored block. */
+static void mark_start(uint8_t *out, size_t n)
 {
-	struct ldefl *d = (struct ldefl *)enc;
+	if (n && out[0] == 0)
+		out[0] = 8;
+}
 
-	return libdeflate_deflate_compress(d->c, in, n_in, out, room);
+/*
+ * What is too much is cut off, and what is too little has to be done again:
+ * guess a little long.
+ */
+static size_t first_guess(const struct ek_encoder *enc, size_t room)
+{
+	size_t n;
+
+	if (!enc->hint_in)
+		return 3 * room;
+	n = ek_scale(room, enc->hint_in, enc->hint_out);
+	return n + n / 12;
 }
 
 static ek_status fill(struct ek_encoder *enc, const uint8_t *in, size_t *n_in,
@@ -73,15 +94,30 @@ static ek_status fill(struct ek_encoder *enc, const uint8_t *in, size_t *n_in,
 		      struct ek_err *err)
 {
 	struct ldefl *d = (struct ldefl *)enc;
+	size_t n = ek_min(*n_in, INPUT_MAX), len = first_guess(enc, n_out);
 
 	(void)err;
-	if (n_out > d->n_scratch / 2)
-		n_out = d->n_scratch / 2;
-	ek_fit_whole(enc, trial, in, n_in, out, n_out, n_used, d->scratch,
-		     d->n_scratch);
-	/* As for zlib: bits behind those of a stored block. */
-	if (*n_used && out[0] == 0)
-		out[0] = 8;
+	for (int i = 0;; i++) {
+		size_t used;
+
+		/* The rest goes along when it is not much more. */
+		if (len + len / 4 >= n)
+			len = n;
+		used = libdeflate_deflate_compress(d->c, in, len, d->scratch,
+						   d->n_scratch);
+		enc->fed += len;
+		*n_in = len;
+		*n_used = used;
+		if (used > n_out)
+			ek_deflate_cut(d->scratch, used, n_out, n_in, n_used);
+		/* After each, less would be gained by one more. */
+		if (used >= n_out || len == n || i == TRIES - 1 ||
+		    n_out - used <= n_out / LOSS_PART << i)
+			break;
+		len = ek_scale(n_out, len, used ? used : 1) / 32 * 33;
+	}
+	memcpy(out, d->scratch, *n_used);
+	mark_start(out, *n_used);
 	return EK_OK;
 }
 
@@ -89,10 +125,11 @@ static ek_status whole(struct ek_encoder *enc, const uint8_t *in, size_t n_in,
 		       uint8_t *out, size_t room, size_t *n_used,
 		       struct ek_err *err)
 {
+	struct ldefl *d = (struct ldefl *)enc;
+
 	(void)err;
-	*n_used = trial(enc, in, n_in, out, room);
-	if (*n_used && out[0] == 0)
-		out[0] = 8;
+	*n_used = libdeflate_deflate_compress(d->c, in, n_in, out, room);
+	mark_start(out, *n_used);
 	return EK_OK;
 }
 
