@@ -124,7 +124,8 @@ static void walk_overlay(struct walk *w, struct ekd_overlay *overlay)
 
 static void walk_mounted(struct walk *w, struct ekd_mounted *mounted)
 {
-	uint32_t kind = mounted->is_overlay, alive = mounted->alive;
+	uint32_t kind = w->in ? 0 : mounted->is_overlay;
+	uint32_t alive = w->in ? 0 : mounted->alive;
 	uint8_t *start;
 
 	walk_u32(w, &kind, 1, "kind");

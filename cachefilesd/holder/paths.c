@@ -101,8 +101,8 @@ ek_status ekd_path_beneath(const char *const *roots, const char *path,
 		status = ekd_path_walk(root, rel, make, fd, err);
 		close(root);
 		if (status != EK_OK)
-			return ek_err_prefix(err, "%s", path);
-		return EK_OK;
+			ek_err_prefix(err, "%s", path);
+		return status;
 	}
 	return ek_fail(err, EK_INVALID,
 		       "%s: beneath none of the configured directories", path);
@@ -164,7 +164,9 @@ ek_status ekd_path_source(struct ekd_state *h, const struct ekd_source *source,
 	default:
 		return ek_fail(err, EK_INVALID, "no such place");
 	}
-	return status == EK_OK ? EK_OK : ek_err_prefix(err, "source");
+	if (status != EK_OK)
+		ek_err_prefix(err, "source");
+	return status;
 }
 
 ek_status ekd_path_real(int fd, char to[EKD_PATH], struct ek_err *err)

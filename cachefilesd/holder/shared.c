@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC	"EKDSHR1"
+#define MAGIC	       "EKDSHR1"
 #define SHARED_VERSION 1u
 
 struct slot {
