@@ -35,6 +35,8 @@ DEBS = {
                  "llvm-14", "qemu-system-x86", "qemu-system-arm",
                  "qemu-system-ppc"),
 }
+STACK = ("apache2", "libapache2-mod-php8.2", "php8.2-mysql", "wordpress",
+         "wordpress-l10n")
 PACKAGES = {
     "node": ("lodash", "express", "webpack", "eslint", "typescript"),
     # Many and small, as large applications have them.
@@ -82,8 +84,8 @@ def _slice(where):
                 break
 
 
-def _minbase(where):
-    _run("debootstrap", "--variant=minbase", "bookworm", where)
+def _minbase(where, *options):
+    _run("debootstrap", "--variant=minbase", *options, "bookworm", where)
     for name in ("proc", "sys"):
         if os.path.ismount(os.path.join(where, name)):
             _run("umount", os.path.join(where, name))
@@ -125,7 +127,13 @@ def _debs(name):
     return make
 
 
+def _wpstack(where):
+    """A Debian that can run WordPress."""
+    _minbase(where, "--include=" + ",".join(STACK))
+
+
 MAKERS = {"slice": _slice, "minbase": _minbase, "kernel": _kernel,
+          "wpstack": _wpstack,
           **{name: _npm(name) for name in PACKAGES},
           **{name: _debs(name) for name in DEBS}}
 _records = {}
