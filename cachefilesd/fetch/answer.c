@@ -356,7 +356,8 @@ static void note_busy(struct ekd_http *http)
 	    !ekd_retry_after_parse(http->retry_after, (int64_t)time(NULL),
 				   &seconds))
 		return;
-	until = ekd_now() + (uint64_t)seconds * 1000;
+	until = (uint64_t)seconds * 1000;
+	until = ekd_now() + (until < EKD_BUSY_MAX_MS ? until : EKD_BUSY_MAX_MS);
 	if (until > http->host->busy_until)
 		http->host->busy_until = until;
 }

@@ -49,6 +49,8 @@
 #define EKD_NEVER	 UINT64_MAX
 /* A mirror that cannot be talked to is passed over so long. */
 #define EKD_MIRROR_REST_MS 30000
+/* So long at most a server is left alone that said when to come again. */
+#define EKD_BUSY_MAX_MS 60000
 
 enum { EKD_PRIORITIES = 3 };
 

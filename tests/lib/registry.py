@@ -186,10 +186,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         for piece in self._pieces(response):
             registry.meter(len(piece))
+            # Before: who has got it may look at once.
+            request.sent += len(piece)
             if response.chunked:
                 piece = b"%x\r\n%s\r\n" % (len(piece), piece)
             self.wfile.write(piece)
-            request.sent += len(piece)
         if response.cut is not None:
             self.close_connection = True
         elif response.chunked:
