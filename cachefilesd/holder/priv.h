@@ -72,7 +72,7 @@ struct ekd_state {
 	const struct ekd_holder_options *options;
 	char run[EKD_PATH], state[EKD_PATH];
 	int exe, lock, signals, devnull;
-	int config; /* memfd for the next worker */
+	int config;				/* memfd for the next worker */
 	int run_fd, images_fd, store_fd, rw_fd; /* directories; -1: absent */
 	int door, shared_fd, api, listener;
 	bool api_public; /* it has its name */
