@@ -9,13 +9,14 @@ the registry is well again, the right bytes.
 import errno
 import os
 import random
+import subprocess
 import tempfile
 import threading
 import time
 
 import pytest
 
-from lib import faults, leaves, oci
+from lib import faults, leaves, mounts, oci
 from lib.daemon import Daemon, converted, push_native
 from lib.registry import Auth, Certificates, Registry
 
@@ -242,6 +243,43 @@ def test_tokens_and_tls(cachefilesd, can_mount, tarfs, work):
             del secure.auth.allows
             assert world.read("three") == RIGHT
             assert "secret." not in world.daemon.log()
+        finally:
+            world.close()
+
+
+@pytest.fixture
+def hosts(work):
+    """registry.test is loopback, in our mount namespace."""
+    path = os.path.join(work, "hosts")
+    with open(path, "w") as f:
+        f.write("127.0.0.1 localhost registry.test\n")
+    subprocess.run(["mount", "--bind", path, "/etc/hosts"], check=True)
+    yield
+    mounts.umount("/etc/hosts")
+
+
+def test_a_registry_by_name(cachefilesd, can_mount, tarfs, work, hosts):
+    """Names are looked up by the worker, confined as it is."""
+    certificates = Certificates(os.path.join(work, "tls"),
+                                name="registry.test")
+    os.chmod(certificates.where, 0o755)
+    with Registry(tls=certificates) as named:
+        world = World(cachefilesd, tarfs, work, [],
+                      ca_file=certificates.ca)
+        try:
+            tar = oci.tar_of([("f", numbers("named"))])
+            out, pushed = converted(tarfs, work, [tar], named)
+            ref = "registry.test:%d/app" % named.port
+            mnt = world.daemon.mount_index(out, ref)
+            assert Reading(mnt).wait().outcome(numbers("named")) == RIGHT
+            assert named.counts(pushed.layers[0])[0] > 0
+            # A name that nobody knows: an error, and the worker lives.
+            worker = world.daemon.worker
+            tar = oci.tar_of([("f", numbers("nowhere"))])
+            out, _ = converted(tarfs, work, [tar], named, repo="nowhere")
+            mnt = world.daemon.mount_index(out, "nowhere.test/app")
+            assert Reading(mnt).wait().outcome(numbers("nowhere")) == EIO
+            assert world.daemon.worker == worker
         finally:
             world.close()
 
