@@ -2,14 +2,19 @@
 #include "fsck/beside.h"
 #include "fsck/restore.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* What waits to be told, at most; beyond it extraction waits. */
 #define WAITING_MAX 4096
+
+/* As many descriptors as ek_extract() may want at once. */
+#define DESCRIPTORS 400
 
 struct item {
 	struct item *next;
@@ -87,12 +92,25 @@ static void *run(void *arg)
 	return NULL;
 }
 
+/*
+ * Extraction has hundreds of descriptors open. The kernel makes all threads
+ * wait for milliseconds when their common table grows, so it grows before.
+ */
+static void grow_table(void)
+{
+	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, DESCRIPTORS);
+
+	if (fd >= 0)
+		close(fd);
+}
+
 /* Signals are for the main thread, whose calls they interrupt. */
 static int start_thread(struct fsck_beside *b)
 {
 	sigset_t all, old;
 	int rc;
 
+	grow_table();
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	rc = pthread_create(&b->thread, NULL, run, b);

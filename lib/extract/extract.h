@@ -33,6 +33,9 @@
 /* Directories held open for files that wait: processes may have 1024 open. */
 #define EX_OPEN_DIRS_MAX 256u
 
+/* Descriptors that there may be in all, with those of files and others. */
+#define EX_DESCRIPTORS 400
+
 struct ex_dir {
 	uint64_t nid;
 	uint32_t parent;  /* index in dirs; EX_NO_PARENT: the root */

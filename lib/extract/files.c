@@ -5,6 +5,7 @@
 #include "base/try.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -328,10 +329,23 @@ ek_status ex_files_drain(struct ex *ex, struct ek_err *err)
 	return EK_OK;
 }
 
+/*
+ * A table of descriptors that grows while threads share it makes them all wait
+ * for the kernel, for milliseconds: let it grow before there are any.
+ */
+static void grow_table(const struct ex *ex)
+{
+	int fd = fcntl(ex->root, F_DUPFD_CLOEXEC, EX_DESCRIPTORS);
+
+	if (fd >= 0)
+		close(fd);
+}
+
 ek_status ex_files_start(struct ex *ex, struct ek_err *err)
 {
 	unsigned depth;
 
+	grow_table(ex);
 	ex->workers = ex->options->workers ? ex->options->workers : ek_cpus();
 	/* Results come in order, so a large file holds up those behind it. */
 	depth = ek_max(ex->workers * 4, 64u);
