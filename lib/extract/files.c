@@ -275,7 +275,7 @@ static struct ex_batch *new_batch(struct ex *ex)
 {
 	struct ex_batch *batch = ex->spare[--ex->n_spare];
 
-	batch->job.run = run_batch;
+	batch->job = (struct ek_job){.run = run_batch};
 	batch->ex = ex;
 	batch->n = 0;
 	batch->bytes = batch->names_len = 0;
