@@ -871,3 +871,64 @@ def test_what_is_no_http(program):
         with Fetcher(program, "--plain", host, "--tries", "2") as f:
             wrong(f.manifest(host + "/app"), "io", host)
         server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("seed", [1, 2] + [
+    pytest.param(s, marks=pytest.mark.soak) for s in range(3, 40)])
+def test_a_storm(program, seed):
+    """Requests of all kinds, faults of all kinds, some given up: each is
+    answered once, and never with wrong bytes."""
+    chance = random.Random(seed)
+    with Registry(auth=Auth(expires_in=2)) as registry, Registry() as mirror, \
+            Registry() as storage:
+        image = registry.push([BLOB, SMALL])
+        registry.lend(mirror)
+        registry.lend(storage)
+        layer = image.layers[0]
+        kinds = [lambda: faults.Status(chance.choice([429, 500, 503])),
+                 faults.Drop, lambda: faults.Short(after=3000),
+                 # Never as much longer as others make it shorter.
+                 faults.Shorter, lambda: faults.Longer(by=50),
+                 faults.Whole, faults.Chunked,
+                 lambda: faults.Range(shift=1), lambda: faults.Delay(0.1),
+                 lambda: faults.Redirect(to=storage, hops=2, live=3),
+                 lambda: faults.Redirect(), lambda: faults.Stall(after=500)]
+        for where in (registry, mirror, storage):
+            for _ in range(12):
+                fault = chance.choice(kinds)()
+                fault.times, fault.skip = 4, chance.randrange(40)
+                where.fault(fault)
+        options = ["--stall", "300", "--tries", "4", "--mirror", mirror.url]
+        for one in (registry, mirror, storage):
+            options += ["--plain", one.host]
+        asked = {}
+        with Fetcher(program, *options) as f:
+            for i in range(300):
+                n = chance.choice([1, 100, 5000, 65536])
+                offset = chance.randrange(len(BLOB) - n)
+                name = f.start(image, layer, offset, n,
+                               priority=chance.randrange(3),
+                               deadline=chance.choice([50, 2000, 20000]))
+                asked[name] = BLOB[offset:offset + n]
+                what = chance.randrange(12)
+                if what < 2:
+                    f.send("cancel", chance.choice(list(asked)))
+                elif what == 2:
+                    f.send("raise", chance.choice(list(asked)))
+                elif what == 3:
+                    f.send("blame", layer)
+                elif what == 4:
+                    registry.auth.expire()
+                elif what == 5:
+                    chance.choice([registry, mirror,
+                                   storage]).break_connections()
+            for name, data in asked.items():
+                got = f.result(name)
+                if got["status"] == "ok":
+                    right(got, data)
+                else:
+                    assert got["status"] in ("io", "corrupt", "cancelled")
+            right(f.range(image, layer, 5, 5), BLOB[5:10])
+            good = sum(f.results[n]["status"] == "ok" for n in asked)
+            assert good > 100, good
+            assert all(h["running"] == 0 for h in f.stats()["hosts"])
