@@ -15,8 +15,11 @@
 #define SLACK (256u << 10)
 /* No reading ahead before a run is so long. */
 #define RUN_MIN (256u << 10)
-/* From here on it is taken for granted that it goes on. */
-#define RUN_SURE (1u << 20)
+/* From here on it is likely that it goes on, and taken for granted. */
+#define RUN_LIKELY (512u << 10)
+#define RUN_SURE   (1u << 20)
+/* New requests are started when so much of the window is free. */
+#define STEPS 8
 
 static struct ekd_stream *stream_of(struct ekd_served *s, uint64_t offset)
 {
@@ -50,7 +53,7 @@ static struct ekd_ahead window_of(struct ekd_served *s, struct ekd_stream *t)
 	}
 	if (run < RUN_MIN)
 		return none;
-	window = run < RUN_SURE ? run / 2 : run;
+	window = run < RUN_LIKELY ? run / 2 : run < RUN_SURE ? run : 2 * run;
 	if (window > s->serve->options.ahead_max)
 		window = s->serve->options.ahead_max;
 	if (path && window > path)
@@ -58,7 +61,7 @@ static struct ekd_ahead window_of(struct ekd_served *s, struct ekd_stream *t)
 	to = size - t->next < window ? size : t->next + window;
 	ahead.from = t->ahead > t->next ? t->ahead : t->next;
 	/* Not in morsels, but for the last. */
-	if (to <= ahead.from || (to < size && to - ahead.from < window / 4))
+	if (to <= ahead.from || (to < size && to - ahead.from < window / STEPS))
 		return none;
 	ahead.to = to;
 	t->ahead = to;
@@ -86,13 +89,19 @@ struct ekd_ahead ekd_touch(struct ekd_served *s, uint64_t offset, size_t n)
 	return ahead;
 }
 
-/* No more than up to @at was started of what should go to @to. */
+/*
+ * No more than up to @at was started of what should go to @to. Others may have
+ * planned further meanwhile: they begin there again too, or a gap would stay.
+ */
 static void fell_short(struct ekd_served *s, uint64_t at, uint64_t to)
 {
 	pthread_mutex_lock(&s->touch_lock);
-	for (int i = 0; i < EKD_STREAMS; i++)
-		if (s->streams[i].ahead == to)
-			s->streams[i].ahead = at;
+	for (int i = 0; i < EKD_STREAMS; i++) {
+		struct ekd_stream *t = &s->streams[i];
+
+		if (t->used && t->start <= at && t->ahead >= to)
+			t->ahead = at;
+	}
 	pthread_mutex_unlock(&s->touch_lock);
 }
 

@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* Requests of one blob at a time, by urgency. */
-static const uint32_t most_flights[EKD_WHYS] = {16, 8, 6, 2};
+static const uint32_t most_flights[EKD_WHYS] = {16, 12, 6, 2};
 /* Quarters of the memory that each may use. */
 static const uint32_t quarters[EKD_WHYS] = {4, 3, 2, 1};
 /* Prefetches beside demand. */
