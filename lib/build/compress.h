@@ -14,8 +14,8 @@ struct ek_encoder;
 
 /*
  * One extent: how many bytes it covers, how many blocks it takes and, when it
- * is coded, how long its stream is. A coded extent is always longer than its
- * blocks and a stored one never is, so the kind needs no bit of its own.
+ * is coded, how long its stream is. A coded extent is longer than its blocks,
+ * unless its stream is kept next to the inode.
  */
 typedef uint64_t ek_piece;
 
@@ -50,11 +50,6 @@ static inline uint32_t ek_piece_blocks(ek_piece p)
 static inline uint32_t ek_piece_size(ek_piece p)
 {
 	return (uint32_t)(p >> EK_PIECE_SIZE_SHIFT);
-}
-
-static inline bool ek_piece_coded(ek_piece p, uint32_t bs)
-{
-	return ek_piece_len(p) > ek_piece_blocks(p) * bs;
 }
 
 struct ek_compress {

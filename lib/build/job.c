@@ -219,6 +219,58 @@ static ek_status coded_file(struct ek_build *b, struct ek_build_job *job,
 	return EK_OK;
 }
 
+/*
+ * A file of no more than a block, coded next to its inode when that makes the
+ * record smaller. The record's parts besides are bounded: a map header and one
+ * index, each at 8 bytes.
+ */
+static ek_status packed_file(struct ek_build *b, struct ek_build_job *job,
+			     struct ek_job_file *f, unsigned worker,
+			     struct ek_err *err)
+{
+	const struct ek_plan *plan = f->inode->plan;
+	size_t size = (size_t)f->inode->size, room, most, n = 0;
+	size_t besides = b->opt.full_indexes ? 32 : 24;
+	struct ek_encoder *enc = b->encs[worker * b->n_codecs + plan->codec];
+	uint8_t *at = b->windows[worker], *to = at + b->bs;
+	uint64_t before = ek_encoder_fed(enc);
+
+	EK_TRY(read_file(b, f->inode, 0, at, size, worker, err));
+	EK_TRY(digest(b, f, at, size, err));
+	most = b->bs - ek_min(b->bs, ek_plan_head(plan) + besides);
+	room = ek_min(most, size - ek_min(size, besides + 1));
+	if (room)
+		EK_TRY(ek_encode_whole(enc, at, size, to, room, &n, err));
+	job->codec_in += ek_encoder_fed(enc) - before;
+	if (!n) {
+		copy_plain(b, job, f, at);
+		return EK_OK;
+	}
+	begin_block(job, f);
+	memcpy(keep_tail(job, f, n), to, n);
+	job->pieces[job->n_pieces] =
+		ek_piece_coded_make((uint32_t)size, 1, (uint32_t)n);
+	f->coded = true;
+	f->pieces = (uint32_t)job->n_pieces++;
+	f->n_pieces = 1;
+	return EK_OK;
+}
+
+static ek_status code_file(struct ek_build *b, struct ek_build_job *job,
+			   struct ek_job_file *f, unsigned worker,
+			   struct ek_err *err)
+{
+	const struct ek_tree_inode *inode = f->inode;
+
+	if (!ek_plan_codes(inode))
+		return plain_file(b, job, f, worker, err);
+	if (inode->size > b->bs)
+		return coded_file(b, job, f, worker, err);
+	if (b->opt.tailpacking && !ek_codecs_unit(b, inode))
+		return packed_file(b, job, f, worker, err);
+	return plain_file(b, job, f, worker, err);
+}
+
 static ek_status run_batch(struct ek_build_job *job, unsigned worker,
 			   struct ek_err *err)
 {
@@ -234,10 +286,7 @@ static ek_status run_batch(struct ek_build_job *job, unsigned worker,
 		f = &job->files[job->n_files++];
 		*f = (struct ek_job_file){.inode = inode};
 		job->bytes_in += inode->size;
-		if (ek_plan_codes(inode) && inode->size > b->bs)
-			EK_TRY(coded_file(b, job, f, worker, err));
-		else
-			EK_TRY(plain_file(b, job, f, worker, err));
+		EK_TRY(code_file(b, job, f, worker, err));
 	}
 	pad_block(job, b->bs);
 	return EK_OK;

@@ -210,6 +210,41 @@ def test_tails_are_packed(mkfs, work, small_edges):
     assert sizes[1] < sizes[0]
 
 
+PACKED = [["-zlz4"], ["-zlz4hc", "-Elegacy-compress"], ["-zzstd", "-b1024"],
+          ["-zlzma,1", "-C65536"], ["-zdeflate", "-b512", "-T0"],
+          ["-zlibdeflate", "-b2048", "-Enoinline_data"]]
+
+
+@pytest.mark.parametrize("options", PACKED, ids=name_of)
+def test_small_files_are_packed(mkfs, fsck, mounter, work, options):
+    """Files of up to a block, coded next to their inodes, or a little more."""
+    source = os.path.join(work, "src")
+    os.mkdir(source)
+    want = {}
+    for size in (1, 2, 40, 63, 64, 65, 100, 300, 511, 512, 513, 1000, 1023,
+                 1024, 1025, 2047, 2048, 2049, 3000, 4000, 4060, 4090, 4095,
+                 4096, 4097, 5000, 8191, 8192, 8193):
+        text = (b"%d words of a file, " % size * 500)[:size]
+        for kind, data in (("text", text), ("noise", os.urandom(size)),
+                           ("half", os.urandom(size // 2) + text[size // 2:])):
+            want["%s-%d" % (kind, size)] = data
+    for name, data in want.items():
+        with open(os.path.join(source, name), "wb") as out:
+            out.write(data)
+    sizes = []
+    for more in ([], ["-Eztailpacking"]):
+        image = os.path.join(work, "out.img")
+        mkfs.ok("--quiet", *options, *more, image, source)
+        sizes.append(os.stat(image).st_size)
+        with mounter.mounted(image) as where:
+            assert sorted(os.listdir(where)) == sorted(want)
+            for name, data in want.items():
+                with open(os.path.join(where, name), "rb") as file:
+                    assert file.read() == data, name
+        fsck.ok("--extract", image)
+    assert sizes[1] < sizes[0] - 8192
+
+
 def test_dots_are_omitted(mkfs, mounter, work, files):
     image = os.path.join(work, "out.img")
     mkfs.ok("--quiet", "-Edot-omitted", image, files)
