@@ -29,7 +29,8 @@ struct ek_tar_build {
 	struct ek_edit *edit;
 	struct ek_tar *tar;
 	const struct ek_tar_entry *e;
-	/* The directory of the last member; of an entry's path so many bytes. */
+	/* The directory of the last member; of an entry's path so many bytes.
+	 */
 	struct ek_edit_node *last;
 	char *last_path;
 	size_t last_len, last_room;

@@ -3,14 +3,11 @@
 are worth, and reads right."""
 
 import os
-import resource
-import subprocess
 
 import pytest
 
-from lib import tars
+from lib import measure, tars
 from lib.content import noise
-from lib.run import environment
 
 MIB, GIB, TIB, EIB = 1 << 20, 1 << 30, 1 << 40, 1 << 60
 
@@ -50,13 +47,8 @@ def holds(path, size, pieces):
 
 def limited(mkfs, *words):
     """With 512 MiB of memory and 60 seconds of CPU."""
-    def limits():
-        resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4 * GIB, 4 * GIB))
-    done = subprocess.run(mkfs.argv(words), env=environment(),
-                          capture_output=True, preexec_fn=limits)
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert usage.ru_maxrss < 512 << 10
+    done = measure.run(mkfs.argv(words), cpu=60, size=4 * GIB)
+    assert done.peak < 512 * MIB
     return done
 
 
@@ -70,7 +62,7 @@ def test_pieces(mkfs, fsck, mounter, work, size, options):
                      tars.member("last", noise(6000)))
     image = work + "/i.erofs"
     done = limited(mkfs, "--quiet", "--no-sync", *options, image, tar)
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     device = [tar] if options == ["--tar=i"] else []
     if size == 100 * GIB:
         assert os.stat(image).st_blocks * 512 < 30 * MIB
@@ -105,8 +97,8 @@ def test_pieces_in_a_blob(mkfs, mounter, work):
 def test_absurd_claims_are_refused(mkfs, work, options):
     tar = tars.write(work + "/t.tar", member("big", 4 * EIB, odd(4 * EIB)))
     done = limited(mkfs, "--quiet", *options, work + "/i.erofs", tar)
-    assert done.returncode == 1
-    assert b"/big: a sparse file of 4611686018427387904 bytes" in done.stderr
+    assert done.code == 1
+    assert b"/big: a sparse file of 4611686018427387904 bytes" in done.err
     assert os.listdir(work) == ["t.tar"]
 
 
@@ -120,9 +112,9 @@ def test_many_claims(mkfs, work, options):
                                         for i in range(1000)])
     done = limited(mkfs, "--quiet", "--no-sync", *options,
                    work + "/i.erofs", tar)
-    assert done.returncode in (0, 1), done.stderr
-    if done.returncode:
-        assert b"sparse file" in done.stderr
+    assert done.code in (0, 1), done.err
+    if done.code:
+        assert b"sparse file" in done.err
     else:
         assert os.stat(work + "/i.erofs").st_blocks * 512 < GIB
 
@@ -134,5 +126,5 @@ def test_who_needs_the_zeros_is_told(mkfs, work):
     for option in ("--manifest-out=" + work + "/m", "--compat=5.4"):
         done = limited(mkfs, "--quiet", "--tar=f", option, work + "/i.erofs",
                        tar)
-        assert done.returncode == 1 and b"sparse file" in done.stderr
+        assert done.code == 1 and b"sparse file" in done.err
     assert os.listdir(work) == ["t.tar"]
