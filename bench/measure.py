@@ -50,7 +50,7 @@ def build_launcher(scratch):
 
 def once(tools, argv):
     """{wall, cpu, rss} of one run: seconds, seconds, bytes."""
-    told = subprocess.run([tools.launch, *argv], check=True,
+    told = subprocess.run([*tools.before, tools.launch, *argv], check=True,
                           stdout=subprocess.PIPE).stdout.split()
     wall, cpu, kib, status = map(int, told)
     if status:

@@ -23,6 +23,7 @@ class Tools:
             if not os.access(path, os.X_OK):
                 raise SystemExit("bench: %s is not there" % path)
         self.launch = None  # bench/launch.c, made by run.py
+        self.before = []  # words of a command that runs it
 
     def versions(self):
         """First lines of -V, ours and the peer's."""
@@ -158,7 +159,6 @@ ROWS = [
           **SAME),
     Build("lz4hc-64k-minbase", "minbase", ["-zlz4hc,9", "-C65536"], 0.97,
           cores=1.85, **SAME),
-    Build("plain-modules", "modules", [], 0.6, **SAME),
     Build("lz4-modules", "modules", ["-zlz4"], 0.6, serial=0.1, **SAME),
     Build("lz4-binaries", "binaries", ["-zlz4"], None),
     Build("lz4-kernel", "kernel", ["-zlz4"], None),
