@@ -229,7 +229,8 @@ static const struct cli_section sections[] = {
 	 "error.\n\n"
 	 "The same tree, options and versions of codecs give the same bytes. "
 	 "Holes are decided\nby content. Without -T and SOURCE_DATE_EPOCH "
-	 "the build time is the newest time in the\ntree."},
+	 "the build time is the newest time in the\ntree, or another one of "
+	 "it that makes the image smaller."},
 	{"DEVICES",
 	 "An image may need other files when it is mounted, one device= option "
 	 "for each, in\norder: of --tar=i the tar, of --blobdev its file, of "

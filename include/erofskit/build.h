@@ -27,7 +27,11 @@ enum ek_uuid_mode {
 };
 
 enum ek_time_mode {
-	EK_TIME_KEEP = 0,   /**< each inode's own; build time = newest */
+	/**
+	 * Each inode's own. The build time is the newest, or another of them
+	 * when that saves a block: inodes with it are smaller.
+	 */
+	EK_TIME_KEEP = 0,
 	EK_TIME_ALL,	    /**< every inode and the superblock: fixed_time */
 	EK_TIME_SUPERBLOCK, /**< superblock only: fixed_time */
 	EK_TIME_CLAMP,	    /**< newer times become fixed_time; superblock */

@@ -283,6 +283,10 @@ static inline uint32_t ek_plan_head(const struct ek_plan *plan)
 	       plan->xsize;
 }
 
+/* epoch.c: sets the time of the superblock. */
+ek_status ek_build_epoch(struct ek_build *b, struct ek_err *err);
+bool ek_time_newer(int64_t a, uint32_t a_nsec, int64_t b, uint32_t b_nsec);
+
 /* plan.c */
 struct ek_build_attr {
 	int64_t mtime;

@@ -14,7 +14,7 @@
 #include "tree/tree.h"
 
 /* Inodes of a group, and the bytes that end it early. */
-#define EK_PEND_MAX   1024u
+#define EK_PEND_MAX   4096u
 #define EK_PEND_BYTES (2u << 20)
 
 struct ek_pend_item {

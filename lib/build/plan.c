@@ -24,31 +24,6 @@ ek_status ek_build_fail(const struct ek_tree_inode *inode, struct ek_err *err,
 	return status;
 }
 
-static bool newer(int64_t a, uint32_t a_nsec, int64_t b, uint32_t b_nsec)
-{
-	return a > b || (a == b && a_nsec > b_nsec);
-}
-
-static void set_epoch(struct ek_build *b)
-{
-	const struct ek_tree *tree = b->tree;
-
-	if (b->opt.time_mode != EK_TIME_KEEP) {
-		b->sb.epoch = b->opt.fixed_time;
-		return;
-	}
-	b->sb.epoch = INT64_MIN;
-	for (uint32_t i = 0; i < tree->n_inodes; i++) {
-		const struct ek_tree_inode *in = tree->inodes[i];
-
-		if (!newer(in->mtime, in->mtime_nsec, b->sb.epoch,
-			   b->sb.fixed_nsec))
-			continue;
-		b->sb.epoch = in->mtime;
-		b->sb.fixed_nsec = in->mtime_nsec;
-	}
-}
-
 static void set_time(const struct ek_build *b,
 		     const struct ek_tree_inode *inode,
 		     struct ek_build_attr *attr)
@@ -58,8 +33,8 @@ static void set_time(const struct ek_build *b,
 		     o->inode_form == EK_FORM_COMPACT;
 
 	if (o->time_mode == EK_TIME_CLAMP)
-		fixed = fixed || newer(inode->mtime, inode->mtime_nsec,
-				       o->fixed_time, 0);
+		fixed = fixed || ek_time_newer(inode->mtime, inode->mtime_nsec,
+					       o->fixed_time, 0);
 	attr->mtime = fixed ? b->sb.epoch : inode->mtime;
 	attr->mtime_nsec = fixed ? b->sb.fixed_nsec : inode->mtime_nsec;
 }
@@ -158,7 +133,7 @@ ek_status ek_build_plan(struct ek_build *b, struct ek_err *err)
 {
 	const struct ek_tree *tree = b->tree;
 
-	set_epoch(b);
+	EK_TRY(ek_build_epoch(b, err));
 	ek_sparse_init(b);
 	EK_TRY(ek_shares_make(b, err));
 	for (uint32_t i = 0; i < tree->n_inodes; i++) {

@@ -97,6 +97,60 @@ static void forms(void **state)
 	fake_free(fake);
 }
 
+static uint32_t count_small(const struct built *built, uint32_t n)
+{
+	uint32_t small = 0;
+	char name[16];
+
+	for (uint32_t i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		small += !built_node(built, name).extended;
+	}
+	return small;
+}
+
+/* A time that many inodes have, when that saves a block: 128 inodes. */
+static void common_time(void **state)
+{
+	static const struct {
+		bool wide;
+		uint32_t same; /* of 200 files */
+		uint32_t nsec;
+		uint32_t small;
+		int64_t time;
+	} rows[] = {
+		{false, 127, 0, 0, 2000000}, {false, 130, 0, 130, -777},
+		{false, 200, 0, 200, -777},  {false, 200, 5, 0, 2000000},
+		{true, 130, 0, 200, -777},
+	};
+
+	(void)state;
+	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+		struct fake *fake = fake_new();
+		struct ek_build_options o = fake_options(NULL, 4096, 0);
+		struct built built;
+
+		o.wide = rows[r].wide;
+		for (uint32_t i = 0; i < 200; i++) {
+			struct ek_tree_inode *in;
+			char name[16];
+
+			snprintf(name, sizeof(name), "f%u", i);
+			in = fake_file(fake, NULL, name, 1, TEXT);
+			in->mtime = i < rows[r].same ? -777 : (int64_t)i;
+			in->mtime_nsec = i < rows[r].same ? rows[r].nsec : 0;
+		}
+		fake_file(fake, NULL, "newest", 1, TEXT)->mtime = 2000000;
+		fake_build(fake, &o, &built);
+		fake_compare(fake, &o, &built);
+		assert_int_equal(count_small(&built, 200), rows[r].small);
+		assert_true(ek_image_info(built.image)->build_time ==
+			    rows[r].time);
+		built_free(&built);
+		fake_free(fake);
+	}
+}
+
 static void times_and_owners(void **state)
 {
 	struct fake *fake = fake_new();
@@ -232,6 +286,7 @@ const struct CMUnitTest tree_tests[] = {
 	cmocka_unit_test(variants),
 	cmocka_unit_test(empty_root),
 	cmocka_unit_test(forms),
+	cmocka_unit_test(common_time),
 	cmocka_unit_test(times_and_owners),
 	cmocka_unit_test(two_ranges),
 	cmocka_unit_test(many_xattrs),
