@@ -7,6 +7,7 @@ tests/interop/test_fixtures.py.
 
 import os
 import random
+import shutil
 import stat
 import subprocess
 import tarfile
@@ -303,6 +304,29 @@ def test_each_file_fails_for_itself_alone(fsck, mkfs, memory, flags, workers):
     assert all("/" + name in result.text for name in bad)
     assert result.code == (4 if bad else 0)
     assert len(bad) < 60
+
+
+@needs_root
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace")
+def test_system_calls_of_an_extraction(fsck, many):
+    """Each costs time, and one of them all threads' time."""
+    top, source = many
+    log = os.path.join(top, "calls")
+    done = subprocess.run(
+        ["strace", "-f", "-o", log, fsck.path, "--workers=2",
+         "--extract=" + os.path.join(top, "traced"),
+         os.path.join(top, "x.img")], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    with open(log, encoding="utf-8", errors="replace") as f:
+        calls = [line.split(None, 1)[1].split("(")[0] for line in f]
+    # The table of descriptors grows while one thread alone has it.
+    threads = [i for i, c in enumerate(calls) if c.startswith("clone")]
+    assert calls.index("fcntl") < threads[0]
+    files = sum(len(names) for _, _, names in os.walk(source))
+    # Made, written, its times set, closed; some have other owners or modes.
+    made = [c for c in calls if c in ("openat", "pwrite64", "utimensat",
+                                      "close", "fchmod", "fchownat")]
+    assert len(made) < 6 * files + 200
 
 
 def test_budget(fsck, image):
