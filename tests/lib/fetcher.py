@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The program tests/tools/fetcher, which drives the daemon's client."""
+"""The program tests/tools/fetcher, which drives the daemon's client, and what
+its tests have in common: import the fixtures by name."""
 
 import hashlib
 import json
 import os
+import random
 import subprocess
+import time
+
+import pytest
+
+from lib.registry import Certificates, Registry
 
 ENVIRONMENT = ("http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy",
                "NO_PROXY", "all_proxy", "ALL_PROXY")
@@ -107,3 +114,64 @@ class Fetcher:
 
     def stats(self):
         return self.again("stats")
+
+
+BLOB = random.Random(1).randbytes(1 << 20)
+SMALL = BLOB[:5000]
+
+
+@pytest.fixture(scope="session")
+def program():
+    top = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    build = os.environ.get("EK_BUILD") or os.path.join(top, "build",
+                                                       "release")
+    path = os.environ.get("EK_FETCHER") or os.path.join(
+        build, "tests", "tools", "fetcher")
+    if not os.access(path, os.X_OK):
+        pytest.skip("%s is not built" % path)
+    return path
+
+
+@pytest.fixture
+def registry():
+    """With one image, app:1.2, of the layers BLOB and SMALL."""
+    with Registry() as made:
+        made.image = made.push([BLOB, SMALL], tag="1.2")
+        made.layer, made.short = made.image.layers
+        yield made
+
+
+@pytest.fixture
+def client(program, registry):
+    with Fetcher(program, "--plain", registry.host, "--tries", "3") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    return Certificates(str(tmp_path_factory.mktemp("tls")))
+
+
+def right(result, data):
+    assert result["status"] == "ok", result
+    assert result["n"] == len(data) and result["sha"] == sha(data)
+
+
+def wrong(result, status, *words, sys=None):
+    assert result["status"] == status, result
+    for word in words:
+        assert word in result["error"], result
+    if sys is not None:
+        assert result["errno"] == sys
+
+
+def blob_requests(registry):
+    return [r for r in registry.seen if r.kind == "blob"]
+
+
+def asked(registry, count):
+    """Wait until so many requests for blobs have come."""
+    end = time.monotonic() + 60
+    while len(blob_requests(registry)) < count:
+        assert time.monotonic() < end
+        time.sleep(0.005)
