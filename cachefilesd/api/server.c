@@ -142,6 +142,10 @@ static void close_conn(struct conn *conn)
 	while (*at != conn)
 		at = &(*at)->next;
 	*at = conn->next;
+	/* Others have duplicates: closing alone would neither end it here nor
+	 * be seen by the peer. */
+	epoll_ctl(conn->api->epoll, EPOLL_CTL_DEL, conn->fd, NULL);
+	shutdown(conn->fd, SHUT_RDWR);
 	close(conn->fd);
 	ekd_keep_drop(conn->api->keep, conn->id);
 	free(conn);

@@ -56,6 +56,11 @@ ek_status ekd_json_read(const char *text, size_t n, size_t most,
 	if (n > most || n > INT32_MAX)
 		return ek_fail(err, EK_LIMIT, "more than %zu bytes of JSON",
 			       most);
+	line = ekd_scan_quote(text, n);
+	if (line)
+		return ek_fail(err, EK_CORRUPT,
+			       "line %u: not JSON: texts are in double quotes",
+			       line);
 	s = parse(text, n, &json->root, err);
 	if (s != EK_OK)
 		return s;

@@ -168,3 +168,20 @@ unsigned ekd_scan_twice(const char *text, size_t n, char path[128])
 	}
 	return 0;
 }
+
+unsigned ekd_scan_quote(const char *text, size_t n)
+{
+	struct scan s;
+
+	start(&s, text, n);
+	while (s.p < s.end) {
+		char c = *s.p++;
+
+		s.line += c == '\n';
+		if (c == '\'')
+			return s.line;
+		if (c == '"')
+			text_length(&s);
+	}
+	return 0;
+}

@@ -21,4 +21,7 @@ unsigned ekd_scan_line(const char *text, size_t n, const char *path);
  */
 unsigned ekd_scan_twice(const char *text, size_t n, char path[128]);
 
+/* Line of the first text in single quotes, which are not JSON; or 0. */
+unsigned ekd_scan_quote(const char *text, size_t n);
+
 #endif
