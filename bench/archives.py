@@ -2,6 +2,7 @@
 """Rows of archives and layers: indexes, streams, gzip, merging, a mount."""
 
 import os
+import random
 import shutil
 import subprocess
 
@@ -56,6 +57,25 @@ class Archive(Row):
         return told(argv) if argv[0] == tools.mkfs else {}
 
 
+class Large(Archive):
+    """An index of 30,000 files in 1 GiB."""
+
+    def __init__(self):
+        super().__init__("index-1g", "1g", "i", 0.5)
+        self.words = ("mkfs --tar=i, 30,000 files in 1 GiB, --no-sync "
+                      "(target: 0.1 s)")
+
+    def prepare(self, tools, scratch):
+        data = random.Random(1).randbytes(1 << 20)
+        with open(os.path.join(scratch, "1g.tar"), "wb") as out:
+            for i in range(30000):
+                size = 1 + i * 7919 % 70000
+                out.write(header("usr/d%d/e%d/f%05d" % (
+                    i // 1000, i // 50 % 20, i), size))
+                out.write(data[:size] + bytes(-size % BLOCK))
+            out.write(bytes(2 * BLOCK))
+
+
 class Stream(Archive):
     """The index of what comes through a pipe, against cat to nowhere."""
 
@@ -92,11 +112,11 @@ class Gzip(Archive):
                 [os.path.join(scratch, "inflate"), tar], None, None)
 
 
-def header(name):
-    """A file of one block in ustar."""
+def header(name, size=BLOCK):
+    """A file in ustar."""
     block = bytearray(BLOCK)
     for at, text in ((0, name), (100, "0000644"), (108, "0000000"),
-                     (116, "0000000"), (124, "%011o" % BLOCK),
+                     (116, "0000000"), (124, "%011o" % size),
                      (136, "%011o" % 1600000000), (148, " " * 8), (156, "0"),
                      (257, "ustar"), (263, "00")):
         block[at:at + len(text)] = text.encode()
@@ -118,8 +138,8 @@ class Merge(Row):
     """LAYERS indexes of FILES files each to one."""
 
     def __init__(self):
-        super().__init__("merge", "merge of %d layers, %d files (target: 2 s)"
-                         % (LAYERS, LAYERS * FILES))
+        super().__init__("merge", "merge of %d layers, %d files (targets: 2 "
+                         "s, 254 MiB)" % (LAYERS, LAYERS * FILES))
 
     def prepare(self, tools, scratch):
         for i in range(LAYERS):
@@ -173,6 +193,43 @@ class Mount(Row):
             shutil.rmtree(os.path.join(scratch, name), ignore_errors=True)
 
 
+class LargeMount(Mount):
+    """All corpora, and 0.5 GiB that does not compress: about 1 GiB of gzip."""
+
+    CORPORA = ("minbase", "python", "wordpress", "node", "kernel", "binaries",
+               "containerd", "modules")
+
+    def __init__(self):
+        super().__init__("nine layers")
+        self.name = "mount-umoci-1g"
+        self.words = ("OCI archive (1 GiB of gzip, nine layers) to a mount; "
+                      "umoci unpack")
+
+    def prepare(self, tools, scratch):
+        from lib import oci
+
+        media = os.path.join(scratch, "media")
+        os.mkdir(media)
+        for i in range(60):
+            with open(os.path.join(media, "%d.bin" % i), "wb") as out:
+                out.write(random.Random(i).randbytes(8 << 20))
+        trees = [(c, corpora.get(c)) for c in self.CORPORA]
+        tars = []
+        for name, tree in [*trees, ("media", media)]:
+            tars.append(os.path.join(scratch, "layer-%s.tar" % name))
+            subprocess.run(["tar", "-C", tree, "--sort=name",
+                            "--numeric-owner", "--transform",
+                            "s,^\\.,./opt/%s," % name, "-cf", tars[-1], "."],
+                           check=True)
+        oci.large_layout(os.path.join(scratch, "layout"), tars,
+                         ["gzip", "-6c"], "+gzip", "t")
+        subprocess.run(["tar", "-C", os.path.join(scratch, "layout"), "-cf",
+                        os.path.join(scratch, "oci.tar"), "oci-layout",
+                        "index.json", "blobs"], check=True)
+        for tar in tars:
+            os.unlink(tar)
+
+
 ROWS = [
     Archive("index-minbase", "minbase", "i", 0.5),
     Archive("index-node", "node", "i", 0.5),
@@ -180,6 +237,9 @@ ROWS = [
     Archive("tar-node", "node", "f", 0.7),
     Stream("stream-minbase", "minbase", 1.1),
     Gzip("gzip-minbase", "minbase", 1.15),
+    Large(),
     Merge(),
     Mount("minbase"),
+    # Half an hour, most of it umoci's.
+    *([LargeMount()] if os.environ.get("EK_BENCH_LARGE") == "1" else []),
 ]

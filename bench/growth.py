@@ -92,7 +92,7 @@ def _fill(path, gib):
 
 def by_size(tools, scratch):
     """Time and peak memory for one file of 1 to 16 GiB."""
-    lines = ["| GiB in one file | wall s | s a GiB | peak MiB | serial |",
+    lines = ["| GiB in one file | wall s | CPU s a GiB | peak MiB | serial |",
              "|---|---|---|---|---|"]
     tree, image = (os.path.join(scratch, n) for n in ("big", "image"))
     os.makedirs(tree)
@@ -107,7 +107,7 @@ def by_size(tools, scratch):
         serial = told(_mkfs(tools, "ours", image, tree))["serial"] \
             if gib == GIB[0] else None
         lines.append("| %d | %.1f | %.2f | %.0f | %s |" % (
-            gib, got["wall"], got["wall"] / gib, got["rss"] / 2 ** 20,
+            gib, got["wall"], got["cpu"] / gib, got["rss"] / 2 ** 20,
             "%.1f %%" % (100 * serial) if serial is not None else "-"))
     subprocess.run(["rm", "-rf", tree, image], check=True)
     return lines
@@ -140,7 +140,8 @@ def all_rows(tools, scratch):
     return ["With files of up to 2 KiB, %d in a directory, -zlz4, two "
             "workers; ours / the peer's:" % MANY, "",
             *by_files(tools, scratch), "",
-            "With the size of one file, -zlz4, two workers:", "",
+            "With the size of one file, -zlz4, two workers (a file that the "
+            "memory does not hold comes from the disk):", "",
             *by_size(tools, scratch), "",
             "With cores, by counting: the share of CPU time of the one thread "
             "that orders all bounds the speed-up. The first figure holds when "

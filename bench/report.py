@@ -102,11 +102,11 @@ def figures(results):
 def _plot(path, results):
     data = "\n".join('"%s" %.4f %.4f %.4f' % (
         r["row"].name, *r["wall"]) for r in results)
-    script = """set terminal svg size 900,420 font "sans,12"
+    script = """set terminal svg size %d,480 font "sans,12"
 set output "%s"
 set title "wall time, ours / erofs-utils (median and interval)"
 set yrange [0:*]
-set xtics rotate by -30
+set xtics rotate by -50
 set grid y
 set style fill solid 0.4
 set boxwidth 0.6
@@ -114,28 +114,39 @@ $d << EOD
 %s
 EOD
 plot 1 notitle lc "gray40", $d using 0:2:3:4:xtic(1) with boxerrorbars notitle
-""" % (path, data)
+""" % (max(900, 24 * len(results)), path, data)
     subprocess.run(["gnuplot"], input=script, text=True, check=True)
 
 
-def write(path, results, more, grown, tools):
-    """docs/performance.md from bench/performance.md.in, and its plot."""
-    with open(os.path.join(HERE, "performance.md.in"),
-              encoding="utf-8") as f:
-        text = f.read()
+def _about(tools):
+    """What was measured, where and when."""
     ours, peer = tools.versions()
-    plot = os.path.join(os.path.dirname(path) or ".", "performance.svg")
-    _plot(plot, results)
-    for key, value in (
-            ("DATE", time.strftime("%Y-%m-%d", time.gmtime())),
+    return (("DATE", time.strftime("%Y-%m-%d", time.gmtime())),
             ("MACHINE", "%s, Linux %s, %d cores" % (
                 platform.machine(), platform.release(), os.cpu_count())),
-            ("OURS", "; ".join(ours)), ("PEER", peer[0]),
-            ("TABLE", table(results)),
-            ("FIGURES", figures(results)),
-            ("MORE", "\n".join(more)),
-            ("GROWTH", "\n".join(grown) or
-             "Not measured in this run: `--growth` does.")):
+            ("OURS", "; ".join(ours)), ("PEER", peer[0]))
+
+
+def _fill(path, source, values):
+    """Write path from the template source."""
+    with open(os.path.join(HERE, source), encoding="utf-8") as f:
+        text = f.read()
+    for key, value in values:
         text = text.replace("@%s@" % key, value)
     with open(path, "w", encoding="utf-8") as f:
         f.write(text)
+
+
+def write(path, results, more, tools):
+    """docs/performance.md from bench/performance.md.in, and its plot."""
+    plot = os.path.join(os.path.dirname(path) or ".", "performance.svg")
+    _plot(plot, results)
+    _fill(path, "performance.md.in", (
+        *_about(tools), ("TABLE", table(results)),
+        ("FIGURES", figures(results)), ("MORE", "\n".join(more))))
+
+
+def write_growth(path, lines, tools):
+    """performance-growth.md beside path, from bench/growth.md.in."""
+    _fill(os.path.join(os.path.dirname(path) or ".", "performance-growth.md"),
+          "growth.md.in", (*_about(tools), ("GROWTH", "\n".join(lines))))

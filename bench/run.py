@@ -58,7 +58,8 @@ def options():
     p.add_argument("--plots", action="store_true",
                    help="also make the plots when --rows chooses rows")
     p.add_argument("--growth", action="store_true",
-                   help="also measure how cost grows (takes long)")
+                   help="measure how cost grows instead: a page of its own, "
+                        "15 minutes and 30 GiB of the scratch directory")
     args = p.parse_args()
     if args.pairs < 7:
         p.error("fewer than 7 pairs prove nothing")
@@ -89,6 +90,27 @@ def sections(args, tools):
             for line in m.section(tools, args.scratch, into or ".")]
 
 
+def grow(args, tools):
+    """How cost grows: a page beside that of the rows."""
+    lines = growth.all_rows(tools, args.scratch)
+    if args.out == "-":
+        print("\n".join(lines))
+    else:
+        report.write_growth(args.out, lines, tools)
+
+
+def rows_and_plots(args, tools):
+    """The page of the rows."""
+    results = compare(args, tools)
+    more = sections(args, tools)
+    if args.out == "-":
+        print(report.table(results))
+        print(report.figures(results))
+        print("\n".join(more))
+    else:
+        report.write(args.out, results, more, tools)
+
+
 def main():
     args = options()
     tools = rows.Tools(os.path.abspath(args.build), os.path.abspath(args.peer))
@@ -97,18 +119,13 @@ def main():
     os.makedirs(args.scratch, exist_ok=True)
     try:
         tools.launch = measure.build_launcher(args.scratch)
-        results = compare(args, tools)
-        more = sections(args, tools)
-        grown = growth.all_rows(tools, args.scratch) if args.growth else []
+        if args.growth:
+            grow(args, tools)
+        else:
+            rows_and_plots(args, tools)
     finally:
         shutil.rmtree(args.scratch, ignore_errors=True)
         shutil.rmtree(rows.TMPFS, ignore_errors=True)
-    if args.out == "-":
-        print(report.table(results))
-        print(report.figures(results))
-        print("\n".join([*more, *grown]))
-    else:
-        report.write(args.out, results, more, grown, tools)
 
 
 if __name__ == "__main__":
