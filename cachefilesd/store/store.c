@@ -33,8 +33,9 @@ static ek_status open_dir(const char *path, int *fd, struct ek_err *err)
 /* Whether nothing but what a killed maker, or mkfs, left is in there. */
 static bool is_empty(int dir)
 {
-	static const char *const ours[] = {".",	     "..",    "version.new",
-					   ".probe", "blobs", "lost+found"};
+	static const char *const ours[] = {".",		  "..",	    "version",
+					   "version.new", ".probe", "blobs",
+					   "lost+found"};
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *e;
@@ -56,6 +57,27 @@ static bool is_empty(int dir)
 	return empty;
 }
 
+/*
+ * A new store. The version is on the disk before anything else is made, for a
+ * store of no known version is refused.
+ */
+static ek_status put_version(int dir, struct ek_err *err)
+{
+	int fd, sys;
+
+	EKD_TRY(ekd_put(dir, "version", version, sizeof(version) - 1, err));
+	fd = openat(dir, "version", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return ek_fail_sys(err, errno, "version");
+	if (fsync(fd) == 0 && fsync(dir) == 0) {
+		close(fd);
+		return EK_OK;
+	}
+	sys = errno;
+	close(fd);
+	return ek_fail_sys(err, sys, "the store's version");
+}
+
 /* Which version the directory has; a new one gets ours. */
 static ek_status check_version(int dir, const char *path, struct ek_err *err)
 {
@@ -65,7 +87,7 @@ static ek_status check_version(int dir, const char *path, struct ek_err *err)
 	bool same;
 
 	if (status == EK_NOTFOUND && is_empty(dir))
-		return ekd_put(dir, "version", version, ours, err);
+		return put_version(dir, err);
 	if (status == EK_NOTFOUND)
 		return ek_fail(err, EK_INVALID, "%s: neither empty nor a store",
 			       path);
@@ -76,6 +98,9 @@ static ek_status check_version(int dir, const char *path, struct ek_err *err)
 		return status;
 	same = n == ours && memcmp(text, version, ours) == 0;
 	free(text);
+	/* The power went while it was made. */
+	if (!n && is_empty(dir))
+		return put_version(dir, err);
 	if (!same)
 		return ek_fail(err, EK_UNSUPPORTED,
 			       "%s: a store of another version; this program "
