@@ -33,16 +33,14 @@ static size_t digit(const struct key *k, unsigned shift)
 	return (size_t)(k->at >> shift) & (DIGITS - 1);
 }
 
-/* One stable pass; false when all have the same digit and nothing moved. */
-static bool pass(const struct key *from, struct key *to, size_t n,
+/* One stable pass, by one digit. */
+static void pass(const struct key *from, struct key *to, size_t n,
 		 unsigned shift)
 {
 	size_t count[DIGITS] = {0}, i, sum = 0;
 
 	for (i = 0; i < n; i++)
 		count[digit(&from[i], shift)]++;
-	if (count[digit(from, shift)] == n)
-		return false;
 	for (i = 0; i < DIGITS; i++) {
 		size_t c = count[i];
 
@@ -51,11 +49,14 @@ static bool pass(const struct key *from, struct key *to, size_t n,
 	}
 	for (i = 0; i < n; i++)
 		to[count[digit(&from[i], shift)]++] = from[i];
-	return true;
 }
 
-/* The keys in order: @keys or @spare, which are used both. */
-static struct key *in_order(struct key *keys, struct key *spare, size_t n)
+/*
+ * The keys in order: @keys or @spare, which are used both. @differ has the
+ * bits that are not the same in all of them.
+ */
+static struct key *in_order(struct key *keys, struct key *spare, size_t n,
+			    const struct key *differ)
 {
 	/* The digits of 64 and of 32 bits, less significant ones first. */
 	static const uint8_t shifts[] = {0, 11, 22, 33, 44, 55, 64, 75, 86};
@@ -64,8 +65,9 @@ static struct key *in_order(struct key *keys, struct key *spare, size_t n)
 	for (i = 0; i < sizeof(shifts); i++) {
 		struct key *swap = keys;
 
-		if (!pass(keys, spare, n, shifts[i]))
+		if (!digit(differ, shifts[i]))
 			continue;
+		pass(keys, spare, n, shifts[i]);
 		keys = spare;
 		spare = swap;
 	}
@@ -99,7 +101,7 @@ static bool by_digits(uint8_t *at, size_t n, size_t size,
 		      int (*compare)(const void *, const void *))
 {
 	EK_AUTO_FREE struct key *keys = calloc(n, 2 * sizeof(*keys));
-	struct key *sorted;
+	struct key differ = {0}, *sorted;
 	size_t i, k;
 
 	if (!keys)
@@ -108,8 +110,10 @@ static bool by_digits(uint8_t *at, size_t n, size_t size,
 		struct ck_place p = place(at + i * size);
 
 		keys[i] = (struct key){p.at, p.space, (uint32_t)i};
+		differ.at |= p.at ^ keys[0].at;
+		differ.space |= p.space ^ keys[0].space;
 	}
-	sorted = in_order(keys, keys + n, n);
+	sorted = in_order(keys, keys + n, n, &differ);
 	follow(at, n, size, sorted);
 	for (i = 0; i < n; i = k) {
 		for (k = i + 1; k < n && sorted[k].at == sorted[i].at &&
