@@ -35,7 +35,7 @@ static bool broken(struct ekd_http *http, ek_status status, const char *fmt,
 static bool skip_to(struct ekd_http *http, struct ekd_request *rq,
 		    uint64_t from, uint64_t need)
 {
-	if (from > EKD_SKIP_MAX)
+	if (from > EKD_SKIP_MAX && rq->kind != EKD_STREAM)
 		return broken(http, EK_LIMIT,
 			      "it ignores ranges, and this one begins beyond "
 			      "%u MiB",

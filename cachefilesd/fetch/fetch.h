@@ -36,6 +36,7 @@ struct ekd_fetch;
 /*
  * A server that answers a range with the whole blob is read up to the range
  * and left after it, if the range begins below this offset; else refused.
+ * Streams that go on are not bound by it.
  */
 #define EKD_SKIP_MAX (64u << 20)
 

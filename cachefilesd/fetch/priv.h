@@ -39,7 +39,7 @@
 	} while (0)
 
 /* Requests under way, hosts, tokens and redirects that are remembered. */
-#define EKD_REQUESTS_MAX 65536
+#define EKD_REQUESTS_MAX 16384
 #define EKD_HOSTS_MAX	 256
 #define EKD_AUTHS_MAX	 1024
 #define EKD_PLACES_MAX	 512
@@ -149,6 +149,7 @@ struct ekd_request {
 	uint32_t endpoint; /* a mirror's number, or the number of mirrors */
 	char *url;
 	bool known; /* the URL is remembered from a redirect */
+	bool fresh; /* such a URL failed: not another one */
 	struct ekd_host *host;
 	struct ekd_host *home; /* the endpoint's own */
 	struct ekd_auth *auth;

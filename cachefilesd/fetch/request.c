@@ -112,7 +112,7 @@ void ekd_request_end(struct ekd_fetch *f, struct ekd_request *rq,
 	struct ek_err why;
 
 	ekd_request_detach(rq);
-	forget(f, rq, err == NULL);
+	forget(f, rq, err == NULL || err->status == EK_CANCELLED);
 	if (!err) {
 		rq->done(rq->arg, EK_OK, NULL, rq->buf, rq->got);
 	} else {
@@ -186,6 +186,10 @@ static ek_status find_url(struct ekd_fetch *f, struct ekd_request *rq,
 
 	if (!rq->manifest) {
 		rq->url = ekd_known_get(f, rq, &blamed);
+		if (rq->fresh) {
+			ekd_wipe(rq->url);
+			rq->url = NULL;
+		}
 		rq->known = rq->url != NULL;
 		if (blamed)
 			rq->endpoint = (uint32_t)f->config.n_mirrors;
@@ -326,6 +330,7 @@ void ekd_request_failed(struct ekd_fetch *f, struct ekd_request *rq,
 	if (rq->known) {
 		/* The signed URL ran out, or its server is down: ask anew. */
 		rq->known = false;
+		rq->fresh = true;
 		ekd_known_set(f, rq, NULL);
 		ekd_request_go(f, rq);
 		return;

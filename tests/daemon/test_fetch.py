@@ -305,6 +305,15 @@ def test_a_broken_stream_goes_on(client, registry, whole):
     assert all(r.startswith("bytes=") for r in ranges[1:])
 
 
+def test_a_long_stream_goes_on_without_ranges(client, registry):
+    """Who wants all of it may well read its beginning again."""
+    digest = registry.blob(BLOB * 66)
+    registry.fault(faults.Whole())
+    registry.fault(faults.Short(after=65 << 20, times=1))
+    right(client.stream(registry.image, digest), BLOB * 66)
+    assert registry.counts(digest)[0] == 2
+
+
 def test_a_stream_of_other_bytes(client, registry):
     registry.fault(faults.Wrong())
     wrong(client.stream(registry.image, registry.layer), "corrupt", "digest")
