@@ -292,12 +292,29 @@ static ek_status post_verify(struct call *c, struct ek_err *err)
 	return EK_OK;
 }
 
+/* One that needs the daemon: "" when there is none. */
+static void note_lazy(void *arg, const struct ekd_image_info *image)
+{
+	char *target = arg;
+
+	if (image->lazy || image->state != EKD_IMAGE_MOUNTED)
+		snprintf(target, EKD_PATH, "%s", image->target);
+}
+
 static ek_status post_stop(struct call *c, struct ek_err *err)
 {
+	char target[EKD_PATH] = "";
 	bool keep = false;
 
 	EK_TRY(ekd_get_bool(&c->body, "keep", &keep, err));
 	EK_TRY(ekd_object_done(&c->body, err));
+	if (!keep)
+		ekd_service_images(c->service, note_lazy, target);
+	if (*target)
+		return ek_fail(err, EK_EXISTS,
+			       "%s needs the daemon: stop with --umount, "
+			       "--complete or --keep",
+			       target);
 	EK_TRY(ekd_holder_stop(ekd_service_holder(c->service),
 			       keep ? EKD_STOP_KEEP : 0, err));
 	return no_content(c);
