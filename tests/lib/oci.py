@@ -176,6 +176,46 @@ def directory(path, files):
     return path
 
 
+def sha_of(path):
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def config_of(ids):
+    return json.dumps({
+        "os": "linux", "architecture": "amd64", "config": {},
+        "rootfs": {"type": "layers", "diff_ids": ["sha256:" + i for i in ids]},
+    }).encode()
+
+
+def large_layout(path, tars, packer, suffix, name=None):
+    """An OCI layout of tars that need not fit in memory, packed by a command
+    that writes to its standard output."""
+    blobs = os.path.join(path, "blobs", "sha256")
+    os.makedirs(blobs)
+    layers = []
+    for tar in tars:
+        with open(blobs + "/x", "wb") as out:
+            subprocess.run([*packer, tar], stdout=out, check=True)
+        blob = sha_of(blobs + "/x")
+        os.rename(blobs + "/x", blobs + "/" + blob)
+        layers.append({"mediaType": OCI + "layer.v1.tar" + suffix,
+                       "digest": "sha256:" + blob,
+                       "size": os.path.getsize(blobs + "/" + blob)})
+    config = config_of([sha_of(t) for t in tars])
+    manifest = json.dumps({
+        "schemaVersion": 2, "mediaType": OCI + "manifest.v1+json",
+        "config": {"mediaType": OCI + "config.v1+json",
+                   "digest": digest(config), "size": len(config)},
+        "layers": layers}).encode()
+    about = {"mediaType": OCI + "manifest.v1+json", "size": len(manifest),
+             "digest": digest(manifest)}
+    if name:
+        about["annotations"] = {"org.opencontainers.image.ref.name": name}
+    return directory(path, layout(
+        {digest(d): d for d in (config, manifest)}, [about]))
+
+
 class Layer:
     """A layer as a tar with OCI whiteouts and as a directory in the form of
     overlayfs. fill(path) makes what both have."""
