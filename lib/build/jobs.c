@@ -9,11 +9,12 @@
  */
 
 /*
- * Jobs with batches beyond two a worker. One with a whole segment takes as
- * long as many with a batch, which must not wait for it; they are taken from
- * a stack, so that what is seldom needed is seldom touched.
+ * Jobs for batches beyond two a worker. A whole segment takes as long as many
+ * batches, which must not wait for it; the jobs are taken from a stack, so
+ * that what is seldom needed is seldom touched. Large files that are batches
+ * of their own are for the other jobs.
  */
-#define AHEAD 12u
+#define AHEAD 20u
 
 static void set_sizes(struct ek_build *b)
 {
@@ -50,8 +51,8 @@ static bool make_job(struct ek_build *b, struct ek_build_job *job, size_t most)
 	job->cap_pieces = most / b->bs + 2 * EK_BATCH_FILES + 2;
 	job->out = malloc(job->out_cap);
 	job->tails = malloc(EK_TAILS_BYTES);
-	job->files = calloc(EK_BATCH_FILES, sizeof(*job->files));
-	job->pieces = calloc(job->cap_pieces, sizeof(*job->pieces));
+	job->files = malloc(EK_BATCH_FILES * sizeof(*job->files));
+	job->pieces = malloc(job->cap_pieces * sizeof(*job->pieces));
 	if (!job->out || !job->tails || !job->files || !job->pieces)
 		return false;
 	/* The committer needs all of a segment for the digest of its file. */
@@ -62,8 +63,8 @@ static bool make_job(struct ek_build *b, struct ek_build_job *job, size_t most)
 	}
 	if (!b->opt.chunk_size)
 		return true;
-	job->sums = calloc(ek_chunks_room(b), sizeof(*job->sums));
-	job->blks = calloc(ek_chunks_room(b), sizeof(*job->blks));
+	job->sums = malloc(ek_chunks_room(b) * sizeof(*job->sums));
+	job->blks = malloc(ek_chunks_room(b) * sizeof(*job->blks));
 	return job->sums && job->blks;
 }
 
@@ -90,7 +91,7 @@ ek_status ek_jobs_make(struct ek_build *b, struct ek_err *err)
 	for (unsigned i = 0; i < b->n_jobs; i++) {
 		b->jobs[i].large = i < large;
 		if (!make_job(b, &b->jobs[i],
-			      i < large ? b->segment : b->batched))
+			      i < large ? b->segment : EK_BATCH_BYTES))
 			return ek_fail(err, EK_NOMEM, "no memory for jobs");
 		ek_jobs_put(b, &b->jobs[i]);
 	}
@@ -122,7 +123,7 @@ void ek_jobs_free(struct ek_build *b)
 /* Where a job for a file of @size bytes is taken from. */
 static struct ek_build_job **stack(struct ek_build *b, uint64_t size)
 {
-	bool large = size > b->batched || b->segment == b->batched;
+	bool large = size > EK_BATCH_BYTES || b->segment == b->batched;
 
 	return &b->idle[large ? 1 : 0];
 }
