@@ -5,9 +5,10 @@
 # its source. Sourced by dev.
 
 demo_clean() {
+	ondemand_clean
 	test -z "${DEMO_MOUNTED:-}" || umount "$DEMO_TMP/mnt" ||
 		umount -l "$DEMO_TMP/mnt" || true
-	rm -rf "$DEMO_TMP"
+	rm -rf "$DEMO_TMP" "${OD:-$DEMO_TMP}"
 }
 
 # The first way that works: prints why another did not.
@@ -75,4 +76,5 @@ demo() {
 		"$(nproc) core(s)"
 	say "compare   $((SECONDS - start)) s"
 	say "result    equal"
+	demo_ondemand
 }
