@@ -94,6 +94,8 @@ static int tell(const struct ekd_options *o, const char *method,
 	}
 	if (!o->has[OPT_JSON])
 		status = print(json);
+	else if (number(json, "wrong"))
+		status = EKD_ERRORS; /* of verify */
 	json_object_put(json);
 	return cli_finish() ? EKD_FAILED : status;
 }

@@ -207,7 +207,7 @@ def test_verify(daemon, image, work):
             f.seek(MiB)
             f.write(b"changed")
         done = daemon.run("verify", "--json")
-        assert done.returncode == 4 or '"wrong": 1' in done.stdout
+        assert done.returncode == 4 and '"wrong": 1' in done.stdout
         os.system("echo 3 > /proc/sys/vm/drop_caches")
         with open(mnt + "/a", "rb") as f:
             assert f.read() == DATA
