@@ -10,7 +10,7 @@
 /* Parts of a stream after the first large ones. */
 #define TOP_UPS 4
 /* A fill that leaves no more of the room than this part of it is done. */
-#define SLACK_PART 64u
+#define SLACK_PART 256u
 /* Begin anew when more than this part of the room would be lost. */
 #define LOSS_PART 12u
 /* Too little to be worth a part of its own. */

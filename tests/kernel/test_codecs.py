@@ -11,7 +11,7 @@ import struct
 
 import pytest
 
-from lib import oracle
+from lib import erofs, oracle
 
 ROWS = [
     ["-zzstd,1", "-b512", "-Eztailpacking"],
@@ -404,3 +404,70 @@ def test_limits_from_both_sides(mkfs, mounter, work, files, options, form, at,
             continue
         with mounter.mounted(image) as where:
             assert len(os.listdir(where)) == 6
+
+
+# Block size, the largest cluster of LZ4 and that of the others.
+LARGEST = [(512, 131072, 1048064), (1024, 262144, 1048576),
+           (2048, 524288, 1048576), (4096, 1048576, 1048576)]
+
+
+@pytest.mark.parametrize("block, lz4, rest", LARGEST)
+def test_largest_clusters(mkfs, mounter, work, block, lz4, rest):
+    """The largest is made, used and read; a block more is refused."""
+    source = os.path.join(work, "src")
+    os.mkdir(source)
+    unit = os.urandom(3 << 10)
+    data = b"".join(unit[i % 1000:] + b"%d" % i for i in range(1500))
+    with open(os.path.join(source, "f"), "wb") as out:
+        out.write(data)
+    image = os.path.join(work, "out.img")
+    for codec, most in (("lz4", lz4), ("zstd,1", rest), ("deflate,1", rest),
+                        ("libdeflate,1", rest), ("lzma,0", rest)):
+        options = ["--quiet", "-z" + codec, "-b%d" % block]
+        mkfs.ok(*options, "-C%d" % most, image, source)
+        with mounter.mounted(image) as where:
+            with open(os.path.join(where, "f"), "rb") as file:
+                assert file.read() == data, codec
+        result = mkfs.fails(*options, "-C%d" % (most + block), image, source)
+        assert str(most + block) in result.errors
+
+
+def test_kernel_refuses_larger_clusters(mkfs, mounter, work):
+    """From its side: a cluster of 256 blocks is read, one of 257 is not."""
+    source = os.path.join(work, "src")
+    os.mkdir(source)
+    data = os.urandom(3 << 19).hex().encode()
+    with open(os.path.join(source, "f"), "wb") as out:
+        out.write(data)
+    image = os.path.join(work, "out.img")
+    mkfs.ok("--quiet", "-zlzma,0", "-C1048576", "-Elegacy-compress",
+            "-Enosbcrc", image, source)
+    im = erofs.Image(image)
+    node = im.inode("/f")
+    at = [e[0] + 4 for e in node.full_indexes()
+          if e[1] & 3 == 2 and im.get("<H", e[0] + 4)[0] == 0x800 | 256]
+    assert at
+    for count, good in ((256, True), (257, False)):
+        im.put("<H", at[0], 0x800 | count)
+        im.write(image)
+        with mounter.mounted(image) as where:
+            with open(os.path.join(where, "f"), "rb") as file:
+                if good:
+                    assert file.read() == data
+                else:
+                    with pytest.raises(OSError):
+                        file.read()
+
+
+@pytest.mark.parametrize("codec, least, most", [
+    ("zstd", 1024, 1 << 20), ("lzma,1", 4096, 8 << 20)])
+def test_dictionary_sizes(mkfs, mounter, work, files, codec, least, most):
+    image = os.path.join(work, "out.img")
+    for size in (least, most):
+        mkfs.ok("--quiet", "-z%s,dictsize=%d" % (codec, size), image, files)
+        with mounter.mounted(image) as where:
+            with open(os.path.join(where, "x"), "rb") as got:
+                with open(os.path.join(files, "x"), "rb") as want:
+                    assert got.read() == want.read()
+    for size in (least // 2, most * 2):
+        mkfs.fails("-z%s,dictsize=%d" % (codec, size), image, files)

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "unit.h"
+#include "build/internal.h"
 
 #include "fake.h"
+#include "unit.h"
+
+#include <unistd.h>
 
 #define MIB (1u << 20)
 
@@ -205,9 +208,60 @@ static void wrong_codecs(void **state)
 	refused(&o, EK_INVALID, "9 algorithms");
 }
 
+/* How many of 1000 workers there are with LZMA of that dictionary. */
+static unsigned workers_for(uint32_t dict, uint64_t *each)
+{
+	const struct ek_build_codec codec = {.name = "lzma",
+					     .level = 6,
+					     .dict_size = dict,
+					     .lc = EK_LEVEL_DEFAULT,
+					     .lp = EK_LEVEL_DEFAULT,
+					     .pb = EK_LEVEL_DEFAULT};
+	struct ek_build *b = calloc(1, sizeof(*b));
+	unsigned workers;
+
+	assert_non_null(b);
+	b->opt = fake_options(NULL, 4096, 65536);
+	b->opt.codecs = &codec;
+	b->opt.n_codecs = 1;
+	b->opt.max_pcluster = 65536;
+	b->bs = 4096;
+	b->workers = 1000;
+	assert_int_equal(ek_codecs_load(b, NULL), EK_OK);
+	*each = ek_codec_memory(b->codecs[0].info, &b->codecs[0].params);
+	workers = b->workers;
+	ek_codecs_close(b);
+	free(b);
+	return workers;
+}
+
+/* Encoders take about eleven dictionaries, and half of the machine in all. */
+static void memory(void **state)
+{
+	uint64_t all = (uint64_t)sysconf(_SC_PHYS_PAGES) *
+		       (uint64_t)sysconf(_SC_PAGESIZE);
+	unsigned small, large;
+	uint64_t each;
+
+	(void)state;
+	small = workers_for(64u << 10, &each);
+	assert_true(each < 8u << 20);
+	large = workers_for(8u << 20, &each);
+	assert_true(each > 9 * (UINT64_C(8) << 20));
+	assert_true(each < 13 * (UINT64_C(8) << 20));
+	assert_true(large >= 1 && large <= small);
+	assert_true(large == 1 || large * each <= all / 2);
+	/* As many as there may be, unless all are. */
+	assert_true(large == 1000 || (large + 1) * each > all / 2);
+}
+
 extern const struct CMUnitTest codecs_tests[];
 const struct CMUnitTest codecs_tests[] = {
-	cmocka_unit_test(ways),		cmocka_unit_test(large_units),
-	cmocka_unit_test(hints),	cmocka_unit_test(kernels),
-	cmocka_unit_test(wrong_codecs), UNIT_END,
+	cmocka_unit_test(ways),
+	cmocka_unit_test(large_units),
+	cmocka_unit_test(hints),
+	cmocka_unit_test(kernels),
+	cmocka_unit_test(wrong_codecs),
+	cmocka_unit_test(memory),
+	UNIT_END,
 };
