@@ -232,13 +232,18 @@ static void end_reload(struct ekd_state *h, struct ekd_job *job, int status)
 static void end_stop(struct ekd_state *h, const struct ekd_result *result,
 		     struct ekd_job *job)
 {
+	const struct timespec pause = {.tv_nsec = 100000000};
 	bool keep = result->secret[0] == 'k';
 
 	if (result->status == EK_OK && h->ending == EKD_GO_ON)
 		h->ending = keep ? EKD_END_KEEP : EKD_END_STOP;
-	if (job->seq)
-		ekd_request_reply(h, EKD_OP_STOP, job->seq, result->status,
-				  result->sys, result->text);
+	if (!job->seq)
+		return;
+	ekd_request_reply(h, EKD_OP_STOP, job->seq, result->status, result->sys,
+			  result->text);
+	/* The worker has somebody to tell before it hears QUIT. */
+	if (h->ending == EKD_END_STOP)
+		nanosleep(&pause, NULL);
 }
 
 static void end_asked(struct ekd_state *h, struct ekd_job *job)

@@ -286,6 +286,7 @@ ek_status ekd_do_umount(struct ekd_state *h, struct ekd_result *result,
 	struct ekd_record *record = calloc(1, sizeof(*record));
 	const char *id = h->in.umount.id;
 	int flags = UMOUNT_NOFOLLOW;
+	char above[EKD_ID];
 	ek_status status;
 
 	(void)result;
@@ -294,6 +295,10 @@ ek_status ekd_do_umount(struct ekd_state *h, struct ekd_result *result,
 	if (h->in.umount.flags & EKD_UMOUNT_LAZY)
 		flags |= MNT_DETACH;
 	status = ekd_record_read(h, id, record, err);
+	/* The kernel would let it go, and the overlay go on using it. */
+	if (status == EK_OK && ekd_record_above(h, id, above, NULL) == EK_OK)
+		status = ek_fail(err, EK_EXISTS, "%s: overlay %s needs it", id,
+				 above);
 	if (status == EK_OK && record->mounted.alive) {
 		ekd_holder_step(h, "holder:unmounting");
 		if (umount2(record->target, flags) != 0)

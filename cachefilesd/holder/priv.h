@@ -205,6 +205,9 @@ ek_status ekd_mounted_at(const char *target, char type[32],
 /* Name a living mount that needs this service; EK_NOTFOUND: none. */
 ek_status ekd_record_lazy(struct ekd_state *h, char id[EKD_ID],
 			  struct ek_err *err);
+/* Name a living overlay over @id; EK_NOTFOUND: none. */
+ek_status ekd_record_above(struct ekd_state *h, const char *id,
+			   char above[EKD_ID], struct ek_err *err);
 /* After the door was lost: detach what read through it. */
 void ekd_records_detach(struct ekd_state *h);
 

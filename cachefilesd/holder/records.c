@@ -318,8 +318,26 @@ static bool through_door(const struct ekd_mounted *mounted)
 	return false;
 }
 
-ek_status ekd_record_lazy(struct ekd_state *h, char id[EKD_ID],
-			  struct ek_err *err)
+static bool is_lazy(const struct ekd_mounted *mounted, const char *arg)
+{
+	(void)arg;
+	return through_door(mounted);
+}
+
+static bool is_above(const struct ekd_mounted *mounted, const char *arg)
+{
+	for (uint32_t i = 0;
+	     mounted->is_overlay && i < mounted->overlay.n_lowers; i++)
+		if (strcmp(mounted->overlay.lowers[i], arg) == 0)
+			return true;
+	return false;
+}
+
+/* The first living one that @match likes. */
+static ek_status
+find_record(struct ekd_state *h,
+	    bool (*match)(const struct ekd_mounted *mounted, const char *arg),
+	    const char *arg, char id[EKD_ID], struct ek_err *err)
 {
 	struct ekd_record *record = malloc(sizeof(*record));
 	char after[EKD_ID] = "";
@@ -331,12 +349,24 @@ ek_status ekd_record_lazy(struct ekd_state *h, char id[EKD_ID],
 		status = ekd_record_next(h, after, id, err);
 		if (status == EK_OK &&
 		    ekd_record_read(h, id, record, NULL) == EK_OK &&
-		    record->mounted.alive && through_door(&record->mounted))
+		    record->mounted.alive && match(&record->mounted, arg))
 			break;
 		memcpy(after, id, EKD_ID);
 	}
 	free(record);
 	return status;
+}
+
+ek_status ekd_record_lazy(struct ekd_state *h, char id[EKD_ID],
+			  struct ek_err *err)
+{
+	return find_record(h, is_lazy, NULL, id, err);
+}
+
+ek_status ekd_record_above(struct ekd_state *h, const char *id,
+			   char above[EKD_ID], struct ek_err *err)
+{
+	return find_record(h, is_above, id, above, err);
 }
 
 void ekd_records_detach(struct ekd_state *h)

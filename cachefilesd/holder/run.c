@@ -22,10 +22,17 @@
 #define STOP_MS	      6000
 
 const char *const ekd_holder_steps[] = {
-	"holder:door-mounted", "holder:before-fork", "holder:worker-exec",
-	"holder:started",      "holder:worker-died", "holder:kill",
-	"holder:recorded",     "holder:mounted",     "holder:unmounting",
-	"holder:taken",	       "holder:giving",	     NULL,
+	"holder:door-mounted",
+	"holder:before-fork",
+	"holder:started",
+	"holder:worker-died",
+	"holder:kill",
+	"holder:recorded",
+	"holder:mounted",
+	"holder:unmounting",
+	"holder:taken",
+	"holder:giving",
+	NULL,
 };
 
 int64_t ekd_now_ms(void)

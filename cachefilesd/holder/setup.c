@@ -196,6 +196,7 @@ void ekd_setup_remove(struct ekd_state *h)
 	unlinkat(h->run_fd, "api.sock", 0);
 	unlinkat(h->run_fd, ".api.sock", 0);
 	unlinkat(h->run_fd, "holder.sock", 0);
+	unlinkat(h->run_fd, "worker", 0);
 	if (h->door >= 0)
 		umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW);
 }

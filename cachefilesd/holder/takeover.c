@@ -9,9 +9,14 @@
 #include "cachefilesd/holder/priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -19,7 +24,7 @@
 
 #define GIVE_WAIT_S 2
 /* An orphaned worker may first have to notice that it is one. */
-#define TAKE_WAIT_S 30
+#define TAKE_WAIT_S 5
 #define FDS	    4u
 
 static void set_limit(int fd, int seconds)
@@ -121,6 +126,75 @@ static ek_status finish(struct ekd_state *h, int fd, int pid, int channel,
 	return ekd_message_send(fd, &h->out, NULL, 0, true, h->scratch, err);
 }
 
+/* The worker listens at our holder.sock: it is ours, whatever its number. */
+static bool is_ours(struct ekd_state *h, int listener)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	char path[sizeof(at.sun_path) + 1] = "";
+	socklen_t size = sizeof(at);
+
+	if (getsockname(listener, (struct sockaddr *)&at, &size) != 0 ||
+	    at.sun_family != AF_UNIX)
+		return false;
+	memcpy(path, at.sun_path, sizeof(at.sun_path));
+	return strncmp(path, h->run, strlen(h->run)) == 0 &&
+	       strcmp(path + strlen(h->run), "/holder.sock") == 0;
+}
+
+static bool steal(struct ekd_state *h, int pidfd)
+{
+	int *const to[] = {&h->door, &h->shared_fd, &h->api, &h->listener};
+
+	h->listener = pidfd_getfd(pidfd, EKD_FD_LISTENER, 0);
+	if (h->listener < 0)
+		return false;
+	if (!is_ours(h, h->listener)) {
+		close(h->listener);
+		return false;
+	}
+	for (int i = 0; i < 3; i++) {
+		*to[i] = pidfd_getfd(pidfd, EKD_FD_DOOR + i, 0);
+		if (*to[i] < 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * An orphan that does not answer hangs: its descriptors are taken from it
+ * where every worker has them, and it is ended. EK_LIMIT: not possible.
+ */
+static ek_status take_by_force(struct ekd_state *h, struct ek_err *err)
+{
+	struct pollfd gone = {.events = POLLIN};
+	char text[32] = "";
+	int fd = openat(h->run_fd, "worker", O_RDONLY | O_CLOEXEC);
+	bool got = fd >= 0 && read(fd, text, sizeof(text) - 1) > 0;
+	long pid = got ? strtol(text, NULL, 10) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	gone.fd = pid > 1 ? pidfd_open((pid_t)pid, 0) : -1;
+	if (gone.fd < 0 || !steal(h, gone.fd)) {
+		if (gone.fd >= 0)
+			close(gone.fd);
+		return ek_fail(err, EK_IO,
+			       "%s: a worker without a holder does not answer: "
+			       "end it",
+			       h->run);
+	}
+	ekd_log(h, 0, "event=kill worker=%ld reason=hangs-alone", pid);
+	pidfd_send_signal(gone.fd, SIGKILL, NULL, 0);
+	while (poll(&gone, 1, -1) < 0 && errno == EINTR)
+		;
+	close(gone.fd);
+	EK_TRY(ekd_shared_map(h->shared_fd, &h->shared, err));
+	h->kept = *ekd_shared_door(h->shared);
+	ekd_shared_next(h->shared);
+	h->api_public = true;
+	return EK_OK;
+}
+
 ek_status ekd_take(struct ekd_state *h, bool living, bool *taken,
 		   struct ek_err *err)
 {
@@ -137,8 +211,15 @@ ek_status ekd_take(struct ekd_state *h, bool living, bool *taken,
 			       h->run);
 	}
 	status = ask(h, fd, &pid, &channel, err);
-	if (status == EK_CANCELLED && !living)
+	if (status == EK_CANCELLED && !living) {
+		close(fd);
 		return EK_OK; /* it died before it could answer */
+	}
+	if (status == EK_LIMIT && !living) {
+		close(fd);
+		*taken = true;
+		return take_by_force(h, err);
+	}
 	if (status == EK_OK)
 		status = finish(h, fd, pid, channel, err);
 	if (status != EK_OK) {

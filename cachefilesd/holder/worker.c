@@ -19,6 +19,7 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -57,6 +58,21 @@ void ekd_worker_kill(struct ekd_state *h)
 		pidfd_send_signal(h->worker.pidfd, SIGKILL, NULL, 0);
 }
 
+/* For a holder that finds the worker without one, and hung. */
+static void note_pid(struct ekd_state *h)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%d\n", (int)h->worker.pid);
+	int fd = openat(h->run_fd, "worker",
+			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return;
+	if (write(fd, text, (size_t)n) != n)
+		ekd_log(h, 1, "event=note-pid failed=yes");
+	close(fd);
+}
+
 ek_status ekd_worker_adopt(struct ekd_state *h, pid_t pid, int channel,
 			   struct ek_err *err)
 {
@@ -70,6 +86,7 @@ ek_status ekd_worker_adopt(struct ekd_state *h, pid_t pid, int channel,
 	h->worker.channel = channel;
 	h->worker.own_child = false;
 	h->worker.started = ekd_now_ms();
+	note_pid(h);
 	reset_watch(h);
 	return EK_OK;
 }
@@ -169,7 +186,6 @@ static _Noreturn void run_worker(struct ekd_state *h, int channel)
 	set_limits();
 	if (!place_fds(h, channel) || !drop_rights(h))
 		_exit(126);
-	ekd_holder_step(h, "holder:worker-exec");
 	fexecve(h->exe, argv, environ);
 	_exit(127);
 }

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The small service over holder and door: tests/tools/doorman.c."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+PATIENCE = 60  # seconds: far beyond what anything takes
+
+
+class Doorman:
+    """One service in directories of its own beneath `work`."""
+
+    def __init__(self, program, work, *options):
+        self.program, self.work, self.options = program, work, options
+        self.run_dir = os.path.join(work, "run")
+        self.root = os.path.join(work, "root")  # of files and targets
+        os.makedirs(self.root, exist_ok=True)
+        self.process = None
+        self.log_path = os.path.join(work, "log")
+        self.old = []
+
+    def start(self, *options, kill=None, wait=True):
+        env = dict(os.environ)
+        env.pop("EKD_KILL", None)
+        if kill:
+            env["EKD_KILL"] = kill
+        if self.process:
+            self.old.append(self.process)
+        with open(self.log_path, "a") as log:
+            self.process = subprocess.Popen(
+                [self.program, "run", self.run_dir,
+                 os.path.join(self.work, "state"), self.root,
+                 *self.options, *options],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+        if wait:
+            # Takes worker and holder.
+            self.wait_for(lambda: self.ask("mounts").startswith("ok"))
+        return self
+
+    def wait_for(self, true):
+        end = time.monotonic() + PATIENCE
+        while True:
+            with contextlib.suppress(OSError):
+                if true():
+                    return
+            assert time.monotonic() < end, self.log()
+            time.sleep(0.01)
+
+    def log(self):
+        with open(self.log_path, errors="replace") as log:
+            return log.read()
+
+    def connect(self):
+        made = socket.socket(socket.AF_UNIX)
+        made.settimeout(PATIENCE)
+        made.connect(os.path.join(self.run_dir, "api.sock"))
+        return made
+
+    def ask(self, *words, connection=None):
+        """The answer, "ok ..." or the status' name and why."""
+        one = connection or self.connect()
+        try:
+            one.sendall(" ".join(words).encode())
+            return one.recv(8192).decode().strip()
+        finally:
+            if connection is None:
+                one.close()
+
+    def ok(self, *words):
+        answer = self.ask(*words)
+        assert answer == "ok" or answer.startswith("ok "), \
+            (words, answer, self.log())
+        return answer[3:].strip()
+
+    def stats(self):
+        return {k: int(v) for k, v in
+                re.findall(r"(\w+)=(\d+)", self.ok("stats"))}
+
+    @property
+    def worker(self):
+        return self.stats()["pid"]
+
+    def kill_worker(self, how=signal.SIGKILL):
+        pid = self.worker
+        os.kill(pid, how)
+        return pid
+
+    def kill_holder(self):
+        self.process.kill()
+        self.process.wait()
+
+    def target(self, name):
+        path = os.path.join(self.root, name)
+        os.makedirs(path, exist_ok=True)
+        return path
+
+    def end(self):
+        """No process and no mount is left, whatever happened."""
+        workers = self._workers()
+        for process in self.old + [self.process]:
+            if process and process.poll() is None:
+                process.kill()
+                process.wait()
+        for pid in workers:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        with open("/proc/self/mounts") as mounts:
+            mine = [line.split()[1] for line in mounts]
+        for path in reversed(mine):
+            if path.startswith(self.work + "/"):
+                subprocess.run(["umount", "-l", path], capture_output=True)
+
+    def _workers(self):
+        """Pids that log where we log: ours, whoever their parent is."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                if os.readlink("/proc/%s/fd/2" % pid) == self.log_path:
+                    found.append(int(pid))
+        return found
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        self.end()
