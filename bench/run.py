@@ -92,10 +92,11 @@ def sections(args, tools):
 
 def grow(args, tools):
     """How cost grows: a page beside that of the rows."""
-    lines = growth.all_rows(tools, args.scratch)
-    if args.out == "-":
-        print("\n".join(lines))
-    else:
+    lines = []
+    for line in growth.all_rows(tools, args.scratch):
+        print(line, flush=True)
+        lines.append(line)
+    if args.out != "-":
         report.write_growth(args.out, lines, tools)
 
 
