@@ -13,14 +13,17 @@ from lib.fetcher import (  # noqa: F401
     program, registry, right, wrong)
 from lib.registry import Auth, Registry
 
+# What a test holds back does not count as stalled.
+HOLD = ["--stall", "600000"]
+
 
 def test_demand_does_not_wait_for_others(program, registry):
     def far(request):
         return int(request.range[6:].split("-")[0]) >= 1000
 
     registry.fault(faults.Delay(3600, when=far))
-    with Fetcher(program, "--plain", registry.host, "--connections",
-                 "3") as f:
+    with Fetcher(program, "--plain", registry.host, *HOLD,
+                 "--connections", "3") as f:
         others = [f.start(registry.image, registry.layer, 1000 + i, 10,
                           priority=BACKGROUND if i % 2 else AHEAD,
                           deadline=600000) for i in range(50)]
@@ -37,8 +40,8 @@ def test_demand_does_not_wait_for_others(program, registry):
 
 def test_connections_are_counted(program, registry):
     held = registry.fault(faults.Delay(3600))
-    with Fetcher(program, "--plain", registry.host, "--connections",
-                 "4") as f:
+    with Fetcher(program, "--plain", registry.host, *HOLD,
+                 "--connections", "4") as f:
         names = [f.start(registry.image, registry.layer, i, 9,
                          priority=AHEAD, deadline=600000)
                  for i in range(12)]
@@ -59,7 +62,7 @@ def test_connections_are_counted(program, registry):
 
 def test_background_gives_way_while_demand_runs(program, registry):
     held = registry.fault(faults.Delay(3600))
-    with Fetcher(program, "--plain", registry.host) as f:
+    with Fetcher(program, "--plain", registry.host, *HOLD) as f:
         names = [f.start(registry.image, registry.layer, 0, 9,
                          deadline=600000)]
         asked(registry, 1)
@@ -75,8 +78,8 @@ def test_background_gives_way_while_demand_runs(program, registry):
 
 def test_a_request_can_be_raised(program, registry):
     held = registry.fault(faults.Delay(3600))
-    with Fetcher(program, "--plain", registry.host, "--connections",
-                 "2") as f:
+    with Fetcher(program, "--plain", registry.host, *HOLD,
+                 "--connections", "2") as f:
         names = [f.start(registry.image, registry.layer, i, 9,
                          priority=BACKGROUND, deadline=600000)
                  for i in range(10)]

@@ -28,6 +28,8 @@ def test_a_token_is_fetched_once_for_all(program):
                 right(f.result(name), BLOB[i * 100:i * 100 + 100])
             assert registry.auth.given == 1
             assert f.asked == [registry.host]
+            # The others wait for it, but those that had gone before.
+            assert sum(r.status == 401 for r in registry.seen) <= 8
             # Another repository is another scope.
             other = registry.push([BLOB], repo="other/one")
             right(f.manifest(other), other.manifest)
@@ -165,6 +167,7 @@ def test_no_secret_goes_to_another_host(program):
                      storage.host, "--user", "us:pa:ss") as f:
             right(f.range(image, image.layers[0], 7, 77), BLOB[7:84])
             assert [r.authorization for r in storage.seen] == ["", ""]
+            assert registry.seen[-1].authorization.startswith("Bearer ")
             assert all(r.range == "bytes=7-83" for r in storage.seen)
             # From now on straight there.
             registry.forget()

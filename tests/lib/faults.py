@@ -215,6 +215,8 @@ class Redirect(Fault):
         self._count = 0
 
     def apply(self, request, response):
+        if response.status not in (200, 206):
+            return  # who may not have it is not told where it is
         if isinstance(self.to, str):
             place = self.to
         else:
