@@ -58,10 +58,11 @@ static ek_status set_clean(struct mkfs_options *o, const char *value,
 static ek_status add_device(struct mkfs_options *o, const char *value,
 			    struct ek_err *err)
 {
-	char **at = reallocarray(o->devices, o->n_devices + 1, sizeof(*at));
+	char **at;
 
 	if (!*value)
 		return ek_fail(err, EK_INVALID, "the name is empty");
+	at = reallocarray(o->devices, o->n_devices + 1, sizeof(*at));
 	if (!at)
 		return ek_fail(err, EK_NOMEM, "no memory for a device");
 	o->devices = at;
