@@ -170,17 +170,33 @@ def test_wrong_hints(mkfs, work, files, line, word):
     assert word in result.errors
 
 
-@pytest.mark.parametrize("codec", ["zstd", "lzma,1", "deflate,6",
-                                   "libdeflate,5", "lz4hc"])
-def test_workers_change_nothing(mkfs, work, files, codec):
+ANY_WORKERS = ["zstd", "lzma,1", "deflate,9", "libdeflate,5", "lz4hc", "lz4"]
+
+
+@pytest.mark.parametrize("more", [[], ["-E48bit"], ["-Eztailpacking"]],
+                         ids=name_of)
+@pytest.mark.parametrize("codec", ANY_WORKERS)
+def test_workers_change_nothing(mkfs, work, files, codec, more):
     images = []
-    for workers in (1, 2, 5):
+    for workers in (1, 2, 8):
         image = os.path.join(work, "%d.img" % workers)
-        mkfs.ok("--quiet", "-z" + codec, "-C65536", "--workers=%d" % workers,
-                image, files)
+        mkfs.ok("--quiet", "--no-sync", "-z" + codec, "-C65536", *more,
+                "--workers=%d" % workers, image, files)
         with open(image, "rb") as file:
             images.append(file.read())
     assert images[0] == images[1] == images[2]
+
+
+@pytest.mark.parametrize("codec", ANY_WORKERS)
+def test_programs_know_codecs(mkfs, dump, fsck, work, files, codec):
+    """-V has the library, --verify decodes, dump and fsck tell and check."""
+    name = codec.split(",", maxsplit=1)[0]
+    image = os.path.join(work, "out.img")
+    assert name + " (" in mkfs.ok("-V").text
+    mkfs.ok("--quiet", "--verify", "-z" + codec, "-C65536", image, files)
+    told = dump.ok(image).text
+    assert {"libdeflate": "deflate", "lz4hc": "lz4"}.get(name, name) in told
+    fsck.ok("--strict", image)
 
 
 @pytest.mark.parametrize("codec", ["zstd", "zstd,9", "deflate,9",
