@@ -2,7 +2,8 @@
 
 /*
  * Readers that read in order are told from those that jump, and what they will
- * want is fetched before they ask. The window grows with the run, so that what
+ * want is fetched before they ask; so is what lies beside the places where
+ * others jump to. The window grows with the run, so that what
  * is fetched for nothing stays a part of what was asked for; it ends at what
  * the way to the backend can have under way.
  */
@@ -20,6 +21,14 @@
 #define RUN_SURE   (1u << 20)
 /* New requests are started when so much of the window is free. */
 #define STEPS 8
+/*
+ * Where somebody waited twice within so many leaves, more is likely to be
+ * wanted (a library that is being linked): some leaves on each side are
+ * fetched, as long as they are no more than this part of what was asked for.
+ */
+#define NEAR	     16
+#define BESIDE	     2
+#define BESIDE_SHARE 3
 
 static struct ekd_stream *stream_of(struct ekd_served *s, uint64_t offset)
 {
@@ -78,6 +87,7 @@ struct ekd_ahead ekd_touch(struct ekd_served *s, uint64_t offset, size_t n)
 	pthread_mutex_lock(&s->touch_lock);
 	if (s->trace)
 		ekd_trace_note(s->trace, s->trace_index, offset, n);
+	s->near_left += (int64_t)(n / BESIDE_SHARE);
 	t = stream_of(s, offset);
 	t->used = ++s->clock;
 	t->asked += n;
@@ -87,6 +97,34 @@ struct ekd_ahead ekd_touch(struct ekd_served *s, uint64_t offset, size_t n)
 	}
 	pthread_mutex_unlock(&s->touch_lock);
 	return ahead;
+}
+
+static bool was_missed(const struct ekd_served *s, uint32_t from, uint32_t to)
+{
+	for (uint32_t i = from; i < to && i < s->leaves->n; i++)
+		if (s->missed[i / 8] >> i % 8 & 1)
+			return true;
+	return false;
+}
+
+struct ekd_ahead ekd_beside(struct ekd_served *s, uint32_t first, uint32_t end)
+{
+	struct ekd_ahead beside = {0, 0};
+	uint32_t low = first < NEAR ? 0 : first - NEAR;
+
+	pthread_mutex_lock(&s->touch_lock);
+	if (atomic_load(&s->far) && s->near_left > 0 &&
+	    (was_missed(s, low, first) || was_missed(s, end, end + NEAR))) {
+		beside.from =
+			ekd_leaf_at(s, first < BESIDE ? 0 : first - BESIDE);
+		beside.to = ekd_leaf_at(s, end + BESIDE);
+		if (beside.to > s->leaves->blob_size)
+			beside.to = s->leaves->blob_size;
+	}
+	for (; first < end; first++)
+		s->missed[first / 8] |= (uint8_t)(1u << first % 8);
+	pthread_mutex_unlock(&s->touch_lock);
+	return beside;
 }
 
 /*
@@ -106,7 +144,8 @@ static void fell_short(struct ekd_served *s, uint64_t at, uint64_t to)
 }
 
 /* Start [*first, end) but for what is under way. False: no more now. */
-static bool start_run(struct ekd_served *s, uint32_t *first, uint32_t end)
+static bool start_run(struct ekd_served *s, uint32_t *first, uint32_t end,
+		      uint64_t *bytes)
 {
 	uint32_t most = ekd_flight_leaves(s, EKD_WHY_AHEAD);
 	struct ek_err err;
@@ -124,30 +163,55 @@ static bool start_run(struct ekd_served *s, uint32_t *first, uint32_t end)
 		    EK_OK)
 			return false;
 		ekd_serve_at(s->serve, EKD_AT_AHEAD);
+		*bytes += ekd_run_bytes(s, *first, to);
 		*first = to;
 	}
 	return true;
 }
 
+/*
+ * Start what is missing of @ahead, up to leaf *at; the bytes of it. *less: not
+ * all could be started.
+ */
+static uint64_t start_missing(struct ekd_served *s, struct ekd_ahead ahead,
+			      uint32_t *at, bool *less)
+{
+	uint32_t leaf = s->leaves->leaf_size, from, to;
+	uint32_t end = (uint32_t)((ahead.to + leaf - 1) / leaf);
+	uint64_t bytes = 0;
+	bool more = true;
+
+	*at = (uint32_t)(ahead.from / leaf);
+	while (more && *at < end) {
+		ekd_blob_missing(s->blob, *at, end, &from, &to);
+		*at = from;
+		if (from == to)
+			break;
+		pthread_mutex_lock(&s->serve->lock);
+		more = start_run(s, at, to, &bytes);
+		pthread_mutex_unlock(&s->serve->lock);
+	}
+	*less = !more;
+	return bytes;
+}
+
 void ekd_ahead_start(struct ekd_served *s, struct ekd_ahead ahead)
 {
-	uint32_t leaf = s->leaves->leaf_size;
-	uint32_t at = (uint32_t)(ahead.from / leaf);
-	uint32_t end = (uint32_t)((ahead.to + leaf - 1) / leaf);
+	uint32_t at;
+	bool less;
 
-	while (at < end) {
-		uint32_t to;
-		bool more;
+	start_missing(s, ahead, &at, &less);
+	if (less)
+		fell_short(s, ekd_leaf_at(s, at), ahead.to);
+}
 
-		ekd_blob_missing(s->blob, at, end, &at, &to);
-		if (at == to)
-			return;
-		pthread_mutex_lock(&s->serve->lock);
-		more = start_run(s, &at, to);
-		pthread_mutex_unlock(&s->serve->lock);
-		if (!more) {
-			fell_short(s, ekd_leaf_at(s, at), ahead.to);
-			return;
-		}
-	}
+void ekd_beside_start(struct ekd_served *s, struct ekd_ahead beside)
+{
+	uint32_t at;
+	bool less;
+	uint64_t bytes = start_missing(s, beside, &at, &less);
+
+	pthread_mutex_lock(&s->touch_lock);
+	s->near_left -= (int64_t)bytes;
+	pthread_mutex_unlock(&s->touch_lock);
 }

@@ -14,6 +14,8 @@
 /* A request for so little tells of the round trip, for so much of the rate. */
 #define SMALL (128u << 10)
 #define LARGE (256u << 10)
+/* Round trips below this are not worth a leaf. */
+#define FAR 2000
 /* Microseconds over which the total is measured. */
 #define SPAN 50000
 
@@ -34,6 +36,12 @@ static void note_total(struct ekd_path *p, const struct ekd_flight *f,
 	p->total = n > p->total ? n : p->total - p->total / 4 + n / 4;
 	p->busy_since = now;
 	p->busy_bytes = 0;
+}
+
+/* Bytes that come at @rate within @us. */
+static uint64_t product(uint64_t rate, int64_t us)
+{
+	return rate / 1000 * (uint64_t)us / 1000;
 }
 
 void ekd_path_note(struct ekd_served *s, const struct ekd_flight *f,
@@ -62,10 +70,12 @@ void ekd_path_note(struct ekd_served *s, const struct ekd_flight *f,
 		p->rate = p->rate ? p->rate - p->rate / 4 + rate / 4 : rate;
 	}
 	note_total(p, f, n, now);
+	atomic_store(&s->far, p->rtt >= FAR && (!p->rate ||
+						product(p->rate, p->rtt) >
+							s->leaves->leaf_size));
 	if (p->rtt && p->total)
 		atomic_store(&s->window,
-			     p->total / 1000 * (uint64_t)p->rtt / 1000 * 4 +
-				     (1u << 20));
+			     product(p->total, p->rtt) * 4 + (1u << 20));
 }
 
 int64_t ekd_path_expect(const struct ekd_path *p, uint64_t n)

@@ -104,10 +104,13 @@ struct ekd_served {
 	void *complete_arg;
 	_Atomic uint64_t reads, hits, asked;
 	_Atomic uint64_t window; /* of read-ahead, by the path; 0: not known */
+	_Atomic bool far;	 /* a leaf more costs less than asking twice */
 	/* touch_lock */
 	pthread_mutex_t touch_lock;
 	struct ekd_stream streams[EKD_STREAMS];
 	uint64_t clock;
+	uint8_t *missed;   /* bits of leaves that readers waited for */
+	int64_t near_left; /* bytes that may be fetched beside these */
 	struct ekd_trace *_Atomic trace;
 	uint32_t trace_index;
 	/* serve->lock */
@@ -253,7 +256,10 @@ struct ekd_ahead {
 	uint64_t from, to; /* bytes; empty: nothing to do */
 };
 struct ekd_ahead ekd_touch(struct ekd_served *s, uint64_t offset, size_t n);
+/* A reader waits for leaves [first, end): what lies beside them. */
+struct ekd_ahead ekd_beside(struct ekd_served *s, uint32_t first, uint32_t end);
 void ekd_ahead_start(struct ekd_served *s, struct ekd_ahead ahead);
+void ekd_beside_start(struct ekd_served *s, struct ekd_ahead beside);
 
 /* background.c; lock is held and may be given up for a while. */
 /* Start one prefetch or completion; false: there is none to start. */

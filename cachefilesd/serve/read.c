@@ -287,7 +287,7 @@ static void prepare(struct ekd_served *s, struct ekd_read *r)
 
 void ekd_served_read(struct ekd_served *s, struct ekd_read *r)
 {
-	struct ekd_ahead ahead;
+	struct ekd_ahead ahead, beside = {0, 0};
 	struct ek_err err;
 	ek_status status;
 
@@ -304,12 +304,15 @@ void ekd_served_read(struct ekd_served *s, struct ekd_read *r)
 		r->done(r, EK_OK, NULL);
 	} else if (status == EK_NOTFOUND) {
 		prepare(s, r);
+		beside = ekd_beside(s, r->own.first, r->own.end);
 		wait_for(s, r);
 	} else {
 		refuse(r, &err);
 	}
 	if (ahead.from < ahead.to)
 		ekd_ahead_start(s, ahead);
+	if (beside.from < beside.to)
+		ekd_beside_start(s, beside);
 }
 
 struct sync_read {

@@ -184,6 +184,12 @@ ek_status ekd_served_open(struct ekd_serve *v, struct ekd_blob *blob,
 
 	if (status == EK_OK) {
 		s = calloc(1, sizeof(*s));
+		if (s)
+			s->missed = calloc(1, ekd_blob_leaves(blob)->n / 8 + 1);
+		if (s && !s->missed) {
+			free(s);
+			s = NULL;
+		}
 		if (!s)
 			status = ek_fail(err, EK_NOMEM, "no memory for %s",
 					 ekd_blob_name(blob));
@@ -259,6 +265,7 @@ void ekd_served_close(struct ekd_served *s)
 	pthread_mutex_unlock(&v->lock);
 	s->backend->free(s->backend);
 	pthread_mutex_destroy(&s->touch_lock);
+	free(s->missed);
 	free(s->list);
 	free(s);
 }
