@@ -153,5 +153,7 @@ def all_rows(tools, scratch):
     yield from (
         "", "With cores, by counting: the share of CPU time of the one thread "
         "that orders all bounds the speed-up. The first figure holds when it "
-        "never works beside the workers, the second when it always does.", "")
+        "never works beside the workers, the second when it always does. "
+        "Workers append to the image one at a time; that is not in it, so both "
+        "are upper bounds.", "")
     yield from by_workers(tools, scratch)
