@@ -24,7 +24,7 @@
 
 #define GIVE_WAIT_S 2
 /* An orphaned worker may first have to notice that it is one. */
-#define TAKE_WAIT_S 5
+#define TAKE_WAIT_S 3
 #define FDS	    4u
 
 static void set_limit(int fd, int seconds)
@@ -141,53 +141,56 @@ static bool is_ours(struct ekd_state *h, int listener)
 	       strcmp(path + strlen(h->run), "/holder.sock") == 0;
 }
 
-static bool steal(struct ekd_state *h, int pidfd)
-{
-	int *const to[] = {&h->door, &h->shared_fd, &h->api, &h->listener};
-
-	h->listener = pidfd_getfd(pidfd, EKD_FD_LISTENER, 0);
-	if (h->listener < 0)
-		return false;
-	if (!is_ours(h, h->listener)) {
-		close(h->listener);
-		return false;
-	}
-	for (int i = 0; i < 3; i++) {
-		*to[i] = pidfd_getfd(pidfd, EKD_FD_DOOR + i, 0);
-		if (*to[i] < 0)
-			return false;
-	}
-	return true;
-}
-
 /*
- * An orphan that does not answer hangs: its descriptors are taken from it
- * where every worker has them, and it is ended. EK_LIMIT: not possible.
+ * The worker whose holder died, by the number that was noted; -1: there is
+ * none. A descriptor of the process.
  */
-static ek_status take_by_force(struct ekd_state *h, struct ek_err *err)
+static int find_orphan(struct ekd_state *h)
 {
-	struct pollfd gone = {.events = POLLIN};
 	char text[32] = "";
 	int fd = openat(h->run_fd, "worker", O_RDONLY | O_CLOEXEC);
 	bool got = fd >= 0 && read(fd, text, sizeof(text) - 1) > 0;
 	long pid = got ? strtol(text, NULL, 10) : 0;
+	int pidfd = pid > 1 ? pidfd_open((pid_t)pid, 0) : -1;
+	int listener = -1;
+	bool ours = false;
 
 	if (fd >= 0)
 		close(fd);
-	gone.fd = pid > 1 ? pidfd_open((pid_t)pid, 0) : -1;
-	if (gone.fd < 0 || !steal(h, gone.fd)) {
-		if (gone.fd >= 0)
-			close(gone.fd);
-		return ek_fail(err, EK_IO,
-			       "%s: a worker without a holder does not answer: "
-			       "end it",
-			       h->run);
+	if (pidfd >= 0)
+		listener = pidfd_getfd(pidfd, EKD_FD_LISTENER, 0);
+	if (listener >= 0) {
+		ours = is_ours(h, listener);
+		close(listener);
 	}
-	ekd_log(h, 0, "event=kill worker=%ld reason=hangs-alone", pid);
-	pidfd_send_signal(gone.fd, SIGKILL, NULL, 0);
+	if (pidfd >= 0 && !ours) {
+		close(pidfd);
+		return -1;
+	}
+	return pidfd;
+}
+
+/*
+ * An orphan that does not answer hangs: its descriptors are taken from it
+ * where every worker has them, and it is ended.
+ */
+static ek_status take_by_force(struct ekd_state *h, int pidfd,
+			       struct ek_err *err)
+{
+	int *const to[] = {&h->door, &h->shared_fd, &h->api, &h->listener};
+	struct pollfd gone = {.fd = pidfd, .events = POLLIN};
+
+	for (int i = 0; i < 4; i++) {
+		*to[i] = pidfd_getfd(pidfd, EKD_FD_DOOR + i, 0);
+		if (*to[i] < 0)
+			return ek_fail_sys(err, errno,
+					   "a worker without a holder does "
+					   "not answer: end it");
+	}
+	ekd_log(h, 0, "event=kill reason=hangs-alone");
+	pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
 	while (poll(&gone, 1, -1) < 0 && errno == EINTR)
 		;
-	close(gone.fd);
 	EK_TRY(ekd_shared_map(h->shared_fd, &h->shared, err));
 	h->kept = *ekd_shared_door(h->shared);
 	ekd_shared_next(h->shared);
@@ -195,31 +198,18 @@ static ek_status take_by_force(struct ekd_state *h, struct ek_err *err)
 	return EK_OK;
 }
 
-ek_status ekd_take(struct ekd_state *h, bool living, bool *taken,
-		   struct ek_err *err)
+/* Ask who answers at holder.sock; @living: it is a holder. */
+static ek_status talk(struct ekd_state *h, bool living, struct ek_err *err)
 {
 	int fd = call(h), pid = 0, channel = -1;
 	const int none = 0;
 	ek_status status;
 
-	*taken = false;
-	if (fd < 0) {
-		if (!living)
-			return EK_OK;
+	if (fd < 0)
 		return ek_fail(err, EK_EXISTS,
 			       "%s: another process starts or stops there",
 			       h->run);
-	}
 	status = ask(h, fd, &pid, &channel, err);
-	if (status == EK_CANCELLED && !living) {
-		close(fd);
-		return EK_OK; /* it died before it could answer */
-	}
-	if (status == EK_LIMIT && !living) {
-		close(fd);
-		*taken = true;
-		return take_by_force(h, err);
-	}
 	if (status == EK_OK)
 		status = finish(h, fd, pid, channel, err);
 	if (status != EK_OK) {
@@ -236,8 +226,27 @@ ek_status ekd_take(struct ekd_state *h, bool living, bool *taken,
 			;
 	h->api_public = true;
 	h->upgrading = h->options->upgrade;
-	*taken = true;
 	return EK_OK;
+}
+
+ek_status ekd_take(struct ekd_state *h, bool living, bool *taken,
+		   struct ek_err *err)
+{
+	int orphan = living ? -1 : find_orphan(h);
+	ek_status status;
+
+	*taken = false;
+	if (!living && orphan < 0)
+		return EK_OK;
+	status = talk(h, living, err);
+	if (!living && status == EK_LIMIT)
+		status = take_by_force(h, orphan, err);
+	else if (!living && status == EK_CANCELLED)
+		status = EK_NOTFOUND; /* it died before it could answer */
+	if (orphan >= 0)
+		close(orphan);
+	*taken = status == EK_OK;
+	return status == EK_NOTFOUND ? EK_OK : status;
 }
 
 static ek_status refuse(struct ekd_state *h, int fd, ek_status status,

@@ -21,22 +21,40 @@ class Doorman:
         self.root = os.path.join(work, "root")  # of files and targets
         os.makedirs(self.root, exist_ok=True)
         self.process = None
+        self.patient_until = time.monotonic() + 2 * PATIENCE
         self.log_path = os.path.join(work, "log")
         self.old = []
 
-    def start(self, *options, kill=None, wait=True):
+    def start(self, *options, kill=None, wait=True, kept=None, notify=None):
+        """kept: {name: descriptor} as the service manager gives them back."""
         env = dict(os.environ)
         env.pop("EKD_KILL", None)
+        argv = [self.program, "run", self.run_dir,
+                os.path.join(self.work, "state"), self.root, *self.options,
+                *options]
+        if notify:
+            env["NOTIFY_SOCKET"] = notify
+        place = None
+        if kept:
+            env["LISTEN_FDS"] = str(len(kept))
+            env["LISTEN_FDNAMES"] = ":".join(kept)
+            argv = ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *argv]
+
+            def place():
+                for i, fd in enumerate([os.dup(os.dup(fd))
+                                        for fd in kept.values()]):
+                    os.dup2(fd, 40 + i)
+                for i in range(len(kept)):
+                    os.dup2(40 + i, 3 + i)
+                os.closerange(3 + len(kept), 100)
         if kill:
             env["EKD_KILL"] = kill
         if self.process:
             self.old.append(self.process)
         with open(self.log_path, "a") as log:
             self.process = subprocess.Popen(
-                [self.program, "run", self.run_dir,
-                 os.path.join(self.work, "state"), self.root,
-                 *self.options, *options],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=env, preexec_fn=place, close_fds=place is None)
         if wait:
             # Takes worker and holder.
             self.wait_for(lambda: self.ask("mounts").startswith("ok"))
@@ -64,9 +82,17 @@ class Doorman:
     def ask(self, *words, connection=None):
         """The answer, "ok ..." or the status' name and why."""
         one = connection or self.connect()
+        # A worker may die with what it was asked: ask the next one.
+        again = connection is None and words[0] in ("ping", "stats", "mounts")
+        if again:
+            one.settimeout(2)
         try:
             one.sendall(" ".join(words).encode())
             return one.recv(8192).decode().strip()
+        except TimeoutError:
+            if not again or time.monotonic() > self.patient_until:
+                raise
+            return self.ask(*words)
         finally:
             if connection is None:
                 one.close()
