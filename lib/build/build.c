@@ -79,6 +79,14 @@ static ek_status reserve_longs(struct ek_build *b, struct ek_err *err)
 	return EK_OK;
 }
 
+static bool any_data(const struct ek_build *b)
+{
+	for (uint32_t i = 0; i < b->tree->n_inodes; i++)
+		if (ek_build_has_data(b->tree->inodes[i]))
+			return true;
+	return false;
+}
+
 static ek_status prepare(struct ek_build *b,
 			 const struct ek_build_options *options,
 			 struct ek_err *err)
@@ -115,6 +123,9 @@ static ek_status prepare(struct ek_build *b,
 			       b->tree->n_inodes);
 	EK_TRY(ek_pend_new(&b->pend, err));
 	EK_TRY(ek_build_plan(b, err));
+	/* An index has nothing to read: threads would only be made. */
+	if (!any_data(b))
+		b->workers = 1;
 	EK_TRY(make_digests(b, err));
 	EK_TRY(ek_codecs_open(b, err));
 	EK_TRY(make_chunks(b, err));
