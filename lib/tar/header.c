@@ -101,35 +101,38 @@ ek_status ek_tar_count(const uint8_t *field, size_t n, uint64_t *value,
 	return EK_OK;
 }
 
-bool ek_tar_checksum_ok(const uint8_t block[EK_TAR_BLOCK])
+/* The sum of all bytes, four sums of 16 bits at once: none can overflow. */
+static int64_t byte_sum(const uint8_t block[EK_TAR_BLOCK])
 {
-	/* Four sums of 16 bits, none of which can overflow over one block. */
 	const uint64_t lanes = UINT64_C(0x00ff00ff00ff00ff);
-	const uint64_t ones = UINT64_C(0x0101010101010101);
-	uint64_t sums = 0, highs = 0, word;
-	int64_t want = 0, plain = 0;
-	unsigned high;
+	uint64_t sums = 0, word;
+	int64_t sum = 0;
 
-	if (ek_tar_number(block + AT_CHECKSUM, 8, &want, NULL) != EK_OK)
-		return false;
 	for (unsigned i = 0; i < EK_TAR_BLOCK; i += 8) {
 		memcpy(&word, block + i, 8);
 		sums += (word & lanes) + (word >> 8 & lanes);
-		/* Eight counts of at most 64 each. */
-		highs += word >> 7 & ones;
 	}
-	/* All eight together are at most 512: add them in 16 bits. */
-	highs = (highs & lanes) + (highs >> 8 & lanes);
-	high = (unsigned)(highs * UINT64_C(0x0001000100010001) >> 48);
 	for (; sums; sums >>= 16)
-		plain += (int64_t)(sums & 0xffff);
+		sum += (int64_t)(sums & 0xffff);
+	return sum;
+}
+
+bool ek_tar_checksum_ok(const uint8_t block[EK_TAR_BLOCK])
+{
+	int64_t want = 0, sum = byte_sum(block), high = 0;
+
+	if (ek_tar_number(block + AT_CHECKSUM, 8, &want, NULL) != EK_OK)
+		return false;
 	/* The sum's own place counts as spaces. */
-	for (unsigned i = AT_CHECKSUM; i < AT_CHECKSUM + 8; i++) {
-		plain += ' ' - block[i];
-		high -= block[i] >> 7;
-	}
+	for (unsigned i = AT_CHECKSUM; i < AT_CHECKSUM + 8; i++)
+		sum += ' ' - block[i];
+	if (want == sum)
+		return true;
 	/* A byte with its highest bit is 256 less when it has a sign. */
-	return want == plain || want == plain - 256 * (int64_t)high;
+	for (unsigned i = 0; i < EK_TAR_BLOCK; i++)
+		if (i < AT_CHECKSUM || i >= AT_CHECKSUM + 8)
+			high += block[i] >> 7;
+	return want == sum - 256 * high;
 }
 
 static size_t copy_field(char *to, const uint8_t *field, size_t n)
