@@ -175,6 +175,38 @@ static void mixed(void **state)
 	run_free(&r);
 }
 
+/* What does not compress is read once or so, and hides nothing behind it. */
+static void noise(void **state)
+{
+	static const char *const codecs[] = {"lz4", "lz4hc", "zstd", "deflate",
+					     "libdeflate"};
+	struct run r;
+	size_t done, at;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(codecs) / sizeof(*codecs); i++) {
+		struct fake_data text = {.fill = TEXT, .seed = 3};
+
+		run_make(&r, codecs[i], 4096, 16, RANDOM, 2 * MIB);
+		all(&r, SIZE_MAX);
+		assert_false(r.c.coded);
+		assert_true(r.c.bytes_in <= r.n + r.n / 4);
+		run_free(&r);
+		run_make(&r, codecs[i], 4096, 16, RANDOM, 2 * MIB);
+		r.c.lz4_margin = i < 2;
+		fake_bytes(&text, 0, r.in + MIB + 5000, MIB - 5000);
+		all(&r, SIZE_MAX);
+		for (at = done = 0; at < r.c.n_pieces; at++) {
+			if (ek_piece_size(r.c.pieces[at]))
+				break;
+			done += ek_piece_len(r.c.pieces[at]);
+		}
+		/* It is asked for in steps of a quarter of a cluster. */
+		assert_true(at < r.c.n_pieces && done <= MIB + 5000 + 16384);
+		run_free(&r);
+	}
+}
+
 /* Going through a window gives the rules, too, and the same twice. */
 static void window(void **state)
 {
@@ -221,9 +253,7 @@ static void limit(void **state)
 }
 
 const struct CMUnitTest pcluster_tests[] = {
-	cmocka_unit_test(extents),
-	cmocka_unit_test(mixed),
-	cmocka_unit_test(window),
-	cmocka_unit_test(limit),
-	UNIT_END,
+	cmocka_unit_test(extents), cmocka_unit_test(mixed),
+	cmocka_unit_test(noise),   cmocka_unit_test(window),
+	cmocka_unit_test(limit),   UNIT_END,
 };
