@@ -8,6 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+const char *const ekd_service_steps[] = {
+	"image:prepared",  "image:recorded", "image:mounted",
+	"image:unmounted", "image:removed",  NULL,
+};
+
 static ek_status check_request(const struct ekd_mount_request *r,
 			       struct ek_err *err)
 {
@@ -159,11 +164,17 @@ static ek_status bring_up(struct ekd_service *s,
 		status = image_open_blobs(s, image, true, err);
 	if (status == EK_OK)
 		status = check_parts(image, err);
+	ekd_steps_pass(s->o.steps, "image:prepared");
 	/* Before the kernel has it: else a successor would not know it. */
 	if (status == EK_OK)
 		status = save(image, dir, err);
 	close(dir);
-	return status == EK_OK ? image_mount(s, image, err) : status;
+	if (status != EK_OK)
+		return status;
+	ekd_steps_pass(s->o.steps, "image:recorded");
+	status = image_mount(s, image, err);
+	ekd_steps_pass(s->o.steps, "image:mounted");
+	return status;
 }
 
 ek_status ekd_service_mount(struct ekd_service *service,
@@ -241,10 +252,12 @@ ek_status ekd_service_umount(struct ekd_service *service, const char *which,
 		image_set(service, image, EKD_IMAGE_MOUNTED, "");
 		return status;
 	}
+	ekd_steps_pass(service->o.steps, "image:unmounted");
 	ekd_log_event(service->o.log, EKD_LOG_INFO, "unmounted", "image",
 		      image->id, "target", image->record.target, NULL);
 	text_put(id, EKD_IMAGE_ID, image->id);
 	files_remove(service, id);
+	ekd_steps_pass(service->o.steps, "image:removed");
 	image_remove(service, image);
 	return EK_OK;
 }

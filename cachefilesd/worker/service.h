@@ -36,6 +36,9 @@ struct ekd_service_options {
 	struct ekd_door_gauge *gauge;
 };
 
+/* Kill points of mount and umount, "image:...", closed by NULL. */
+extern const char *const ekd_service_steps[];
+
 /* Opens the store and what else needs no holder. */
 ek_status ekd_service_new(const struct ekd_service_options *options,
 			  struct ekd_service **service, struct ek_err *err);
