@@ -44,9 +44,28 @@ static void die(const char *what)
 	exit(1);
 }
 
-static uint64_t gcd(uint64_t a, uint64_t b)
+/* The blocks of a part in the order of reading. */
+static uint32_t *order(const struct reader *r)
 {
-	return b ? gcd(b, a % b) : a;
+	uint32_t *o = malloc(r->blocks * sizeof(*o));
+	uint64_t x = 88172645463325252u;
+
+	if (!o)
+		die("memory");
+	for (uint64_t i = 0; i < r->blocks; i++)
+		o[i] = (uint32_t)i;
+	for (uint64_t i = r->blocks; r->jump && i > 1; i--) {
+		uint32_t t = o[i - 1];
+		uint64_t k;
+
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		k = x % i;
+		o[i - 1] = o[k];
+		o[k] = t;
+	}
+	return o;
 }
 
 static void *run(void *arg)
@@ -54,24 +73,21 @@ static void *run(void *arg)
 	struct reader *r = arg;
 	int fd = open(r->path, O_RDONLY | O_CLOEXEC);
 	char *to = malloc(r->bytes);
-	/* A step without a common factor visits each block once. */
-	uint64_t step = r->jump ? r->blocks / 2 + 1 : 1, at = 0;
+	uint32_t *blocks = order(r);
 
 	if (fd < 0 || !to)
 		die(r->path);
-	while (gcd(step, r->blocks) != 1)
-		step++;
 	posix_fadvise(fd, 0, 0,
 		      r->jump ? POSIX_FADV_RANDOM : POSIX_FADV_NORMAL);
 	for (size_t i = 0; i < r->count; i++) {
 		int64_t begin = now_ns();
-		uint64_t offset = (r->from + at) * r->bytes;
+		uint64_t offset = (r->from + blocks[i]) * r->bytes;
 
 		if (pread(fd, to, r->bytes, (off_t)offset) <= 0)
 			die(r->path);
 		r->took[i] = (uint32_t)((now_ns() - begin) / 10);
-		at = (at + step) % r->blocks;
 	}
+	free(blocks);
 	free(to);
 	close(fd);
 	return NULL;

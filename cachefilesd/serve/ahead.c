@@ -30,6 +30,11 @@
 #define BESIDE	     2
 #define BESIDE_SHARE 3
 
+static bool reads_ahead(const struct ekd_served *s)
+{
+	return s->serve->options.ahead_max >= s->leaves->leaf_size;
+}
+
 static struct ekd_stream *stream_of(struct ekd_served *s, uint64_t offset)
 {
 	struct ekd_stream *oldest = &s->streams[0];
@@ -93,7 +98,8 @@ struct ekd_ahead ekd_touch(struct ekd_served *s, uint64_t offset, size_t n)
 	t->asked += n;
 	if (offset + n > t->next) {
 		t->next = offset + n;
-		ahead = window_of(s, t);
+		if (reads_ahead(s))
+			ahead = window_of(s, t);
 	}
 	pthread_mutex_unlock(&s->touch_lock);
 	return ahead;
@@ -113,7 +119,7 @@ struct ekd_ahead ekd_beside(struct ekd_served *s, uint32_t first, uint32_t end)
 	uint32_t low = first < NEAR ? 0 : first - NEAR;
 
 	pthread_mutex_lock(&s->touch_lock);
-	if (atomic_load(&s->far) && s->near_left > 0 &&
+	if (reads_ahead(s) && atomic_load(&s->far) && s->near_left > 0 &&
 	    (was_missed(s, low, first) || was_missed(s, end, end + NEAR))) {
 		beside.from =
 			ekd_leaf_at(s, first < BESIDE ? 0 : first - BESIDE);

@@ -81,13 +81,13 @@ static bool good_enough(const struct ekd_served *s, const struct ekd_flight *f,
 }
 
 /* A flight that a reader may wait for. */
-static const struct ekd_flight *cover(const struct ekd_served *s, uint32_t leaf,
-				      int64_t now)
+static struct ekd_flight *cover(const struct ekd_served *s, uint32_t leaf,
+				int64_t now)
 {
-	const struct ekd_flight *late = NULL;
+	struct ekd_flight *late = NULL;
 	unsigned n = 0;
 
-	for (const struct ekd_flight *f = s->flights; f; f = f->next) {
+	for (struct ekd_flight *f = s->flights; f; f = f->next) {
 		if (!covers(f, leaf))
 			continue;
 		if (good_enough(s, f, now))
@@ -433,6 +433,16 @@ static void widen(const struct ekd_served *s, uint32_t *first, uint32_t *end,
 		--*first;
 }
 
+/* Somebody waits for @f: it is urgent now. */
+static void raise_it(struct ekd_served *s, struct ekd_flight *f)
+{
+	if (f->why == EKD_WHY_DEMAND || f->raised || f->state != EKD_FETCHING ||
+	    !s->backend->raise)
+		return;
+	f->raised = true;
+	s->backend->raise(s->backend, f->id, EKD_DEMAND);
+}
+
 bool ekd_plan(struct ekd_served *s, struct ekd_read *r, struct ekd_read **out)
 {
 	int64_t now = ekd_now_us(), recheck = EKD_NEVER;
@@ -440,7 +450,7 @@ bool ekd_plan(struct ekd_served *s, struct ekd_read *r, struct ekd_read **out)
 	struct ek_err err;
 
 	for (uint32_t i = r->own.first, end; i < r->own.end; i = end) {
-		const struct ekd_flight *f;
+		struct ekd_flight *f;
 		uint32_t first = i;
 		ek_status status;
 
@@ -450,6 +460,7 @@ bool ekd_plan(struct ekd_served *s, struct ekd_read *r, struct ekd_read **out)
 		f = cover(s, i, now);
 		if (f) {
 			joined = true;
+			raise_it(s, f);
 			/* Past it, there is nothing more to be tried. */
 			if (patience(s, f) > now)
 				recheck = sooner(recheck, patience(s, f));

@@ -65,6 +65,7 @@ struct ekd_flight {
 	uint32_t first, end; /* leaves */
 	uint32_t pos;	     /* those before it are through */
 	uint32_t tries;	     /* rounds before this one */
+	bool raised;	     /* the backend knows that a reader waits */
 	uint64_t id;	     /* of the backend */
 	int64_t started;     /* microseconds */
 	int64_t due;	/* when it starts (held) or should be here (fetching) */

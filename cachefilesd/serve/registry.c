@@ -38,6 +38,12 @@ static ek_status registry_info(struct ekd_backend *backend, uint64_t id,
 			      err);
 }
 
+static void registry_raise(struct ekd_backend *backend, uint64_t id,
+			   enum ekd_priority priority)
+{
+	ekd_fetch_raise(((struct registry *)backend)->fetch, id, priority);
+}
+
 static void registry_blame(struct ekd_backend *backend)
 {
 	struct registry *r = (struct registry *)backend;
@@ -66,6 +72,7 @@ ek_status ekd_backend_registry(struct ekd_fetch *fetch,
 					  .cancel = registry_cancel,
 					  .info = registry_info,
 					  .free = registry_free,
+					  .raise = registry_raise,
 					  .blame = registry_blame};
 	r->fetch = fetch;
 	r->ref = *ref;

@@ -47,6 +47,9 @@ struct ekd_backend {
 	ek_status (*info)(struct ekd_backend *backend, uint64_t id,
 			  struct ekd_fetch_info *info, struct ek_err *err);
 	void (*free)(struct ekd_backend *backend);
+	/* A reader waits for this one now. As @cancel; may be NULL. */
+	void (*raise)(struct ekd_backend *backend, uint64_t id,
+		      enum ekd_priority priority);
 	/* Bytes from it were wrong: the next come from elsewhere, if there is
 	 * another place. As @cancel; may be NULL. */
 	void (*blame)(struct ekd_backend *backend);
@@ -67,7 +70,8 @@ struct ekd_serve_options {
 	uint32_t deadline_ms;	/* of a reader; 0: 30,000 */
 	uint32_t background_ms; /* of other requests; 0: 120,000 */
 	uint32_t fetch_max;	/* bytes of one request; 0: 4 MiB */
-	uint32_t ahead_max;	/* read-ahead of one reader; 0: 16 MiB */
+	/* Read-ahead of one reader; 0: 16 MiB; less than a leaf: none. */
+	uint32_t ahead_max;
 	uint32_t fill_threads;	/* that verify and write; 0: 2 */
 	uint64_t memory_max;	/* bytes under way; 0: 32 MiB */
 	uint64_t blob_max;	/* of one blob; 0: 24 MiB */

@@ -277,6 +277,7 @@ static void must(ek_status status, const struct ek_err *err)
 void rig_new(struct rig *rig, const struct rig_options *options)
 {
 	struct ekd_store_options so = {.quota = options->quota};
+	struct ekd_serve_options serve = options->serve;
 	struct ekd_backend *backend;
 	struct ek_err err;
 	char path[80];
@@ -291,7 +292,9 @@ void rig_new(struct rig *rig, const struct rig_options *options)
 	must(ekd_blob_open(rig->store, "one", rig->leaves, "x", &rig->blob,
 			   &err),
 	     &err);
-	must(ekd_serve_new(&options->serve, &rig->serve, &err), &err);
+	if (!options->ahead)
+		serve.ahead_max = 1;
+	must(ekd_serve_new(&serve, &rig->serve, &err), &err);
 	if (options->local) {
 		backend = local_backend(rig);
 	} else {

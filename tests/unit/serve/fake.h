@@ -77,6 +77,7 @@ struct rig_options {
 	uint64_t quota;
 	struct ekd_serve_options serve;
 	bool local; /* a local file instead of the fake */
+	bool ahead; /* with read-ahead: what is fetched hangs on time then */
 };
 
 void rig_new(struct rig *rig, const struct rig_options *options);

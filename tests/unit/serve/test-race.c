@@ -77,7 +77,8 @@ static void run(uint64_t quota, bool troubled, unsigned rounds)
 {
 	struct racer racers[READERS];
 	struct rig rig;
-	struct rig_options o = {.size = 2u << 20, .quota = quota};
+	struct rig_options o = {
+		.size = 2u << 20, .quota = quota, .ahead = true};
 	pthread_t troubler;
 	unsigned ok = 0;
 

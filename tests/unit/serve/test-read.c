@@ -175,7 +175,7 @@ static void little_memory(void **state)
 static void in_order(void **state)
 {
 	struct rig rig;
-	struct rig_options o = {.size = 4u << 20};
+	struct rig_options o = {.size = 4u << 20, .ahead = true};
 	struct ekd_served_stats stats;
 
 	(void)state;
@@ -195,7 +195,7 @@ static void in_order(void **state)
 static void jumping(void **state)
 {
 	struct rig rig;
-	struct rig_options o = {.size = 8u << 20};
+	struct rig_options o = {.size = 8u << 20, .ahead = true};
 	struct ekd_served_stats stats;
 	uint32_t x = 1;
 
@@ -208,8 +208,8 @@ static void jumping(void **state)
 			EK_OK);
 	}
 	stats = rig_stats(&rig);
-	assert_int_equal(stats.ahead, 0);
-	assert_int_equal(stats.demand, stats.fetched);
+	/* Not even when two of them lie near each other by chance. */
+	assert_true(stats.ahead <= stats.asked / 3 + 4 * LEAF);
 	rig_free(&rig);
 }
 
@@ -217,7 +217,7 @@ static void jumping(void **state)
 static void not_too_far(void **state)
 {
 	struct rig rig;
-	struct rig_options o = {.size = 16u << 20};
+	struct rig_options o = {.size = 16u << 20, .ahead = true};
 	struct ekd_served_stats stats;
 
 	(void)state;
@@ -238,7 +238,7 @@ static void not_too_far(void **state)
 static void beside(void **state)
 {
 	struct rig rig;
-	struct rig_options o = {.size = 4u << 20};
+	struct rig_options o = {.size = 4u << 20, .ahead = true};
 	struct ekd_served_stats stats;
 
 	(void)state;
