@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/try.h"
 #include "cachefilesd/config/log.h"
 #include "cachefilesd/config/steps.h"
 #include "cachefilesd/holder/holder.h"
@@ -84,17 +85,11 @@ static ek_status absolute(struct ekd_options *o, struct ek_err *err)
 	static const int paths[] = {OPT_CONFIG, OPT_STATE_DIR, OPT_RUN_DIR};
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
-		const char *path = o->text[paths[i]];
-		char *here, *whole = NULL;
+		char *whole;
 
-		if (!path || *path == '/')
+		if (!o->text[paths[i]])
 			continue;
-		here = getcwd(NULL, 0);
-		if (!here || asprintf(&whole, "%s/%s", here, path) < 0)
-			whole = NULL;
-		free(here);
-		if (!whole)
-			return ek_fail(err, EK_NOMEM, "no memory for a path");
+		EK_TRY(ekd_absolute(o->text[paths[i]], &whole, err));
 		/* Lives as long as the process. */
 		o->text[paths[i]] = whole;
 	}

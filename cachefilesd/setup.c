@@ -6,24 +6,28 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-/* An absolute path: the service changes its directory. */
+ek_status ekd_absolute(const char *path, char **whole, struct ek_err *err)
+{
+	char *here = *path == '/' ? strdup("") : getcwd(NULL, 0);
+	int n = -1;
+
+	if (here)
+		n = asprintf(whole, "%s%s%s", here, *here ? "/" : "", path);
+	free(here);
+	return n < 0 ? ek_fail(err, EK_NOMEM, "no memory for '%s'", path)
+		     : EK_OK;
+}
+
 static ek_status set_path(struct json_object *root, const char *key,
 			  const char *path, struct ek_err *err)
 {
-	char *here = NULL, *whole = NULL;
-	struct json_object *text = NULL;
+	struct json_object *text;
+	char *whole;
 
-	if (*path != '/') {
-		here = realpath(".", NULL);
-		if (here && asprintf(&whole, "%s/%s", here, path) < 0)
-			whole = NULL;
-		free(here);
-	} else {
-		whole = strdup(path);
-	}
-	if (whole)
-		text = json_object_new_string(whole);
+	EK_TRY(ekd_absolute(path, &whole, err));
+	text = json_object_new_string(whole);
 	free(whole);
 	if (!text || json_object_object_add(root, key, text) < 0)
 		return ek_fail(err, EK_NOMEM, "no memory for '%s'", path);

@@ -12,4 +12,7 @@
 ek_status ekd_load_config(const struct ekd_options *o,
 			  struct ekd_config *config, struct ek_err *err);
 
+/* @path from this directory on, for free(). */
+ek_status ekd_absolute(const char *path, char **whole, struct ek_err *err);
+
 #endif

@@ -53,6 +53,7 @@ def test_index(daemon, tarfs, work, layers, origin):
         assert shown["state"] == "mounted" and shown["lazy"]
         assert shown["failed"] == 0 and shown["waited"] > 0
         assert shown["fetched_bytes"] >= 10 * MiB
+        daemon.settle(mnt)
         sent = origin.bytes_sent
         os.system("echo 3 > /proc/sys/vm/drop_caches")
         right(mnt)

@@ -270,6 +270,13 @@ class Daemon:
     def image(self, target):
         return next(i for i in self.images() if i["target"] == target)
 
+    def settle(self, target):
+        """Until nothing is being fetched for an image."""
+        end = time.monotonic() + PATIENCE
+        while self.image(target)["under_way"]:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
     def waits(self, least="0ms"):
         return self.ask("GET", "/v1/waits?min=" + least)["waits"]
 
