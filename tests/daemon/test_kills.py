@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon's processes die under 16 readers; nobody reads a wrong byte.
+
+A round counts only if the store was empty, caches were dropped, and a fifth of
+the reads waited for a fill.
+"""
+
+import contextlib
+import hashlib
+import os
+import random
+import signal
+import threading
+import time
+
+import pytest
+
+from lib import oci
+from lib.daemon import Daemon, converted
+from lib.registry import Registry
+
+SOAK = os.environ.get("EK_SOAK") == "1"
+READERS = 16
+FILES = 5000
+SHARE = 24  # files that a reader reads in a round
+KILLS = 3  # in a round, at most
+KiB = 1 << 10
+MiB = 1 << 20
+
+
+class Corpus:
+    """5,000 files, 300 MiB, and what they hash to."""
+
+    def __init__(self, tarfs, registry, work):
+        numbers = random.Random(31)
+        self.digests, entries = {}, []
+        for i in range(FILES):
+            size = 3 * MiB if i % 250 == 0 else numbers.randrange(1, 96 * KiB)
+            data = numbers.randbytes(size)
+            name = "d%02d/f%04d" % (i % 50, i)
+            if i < 50:
+                entries.append(("d%02d" % i, None))
+            entries.append((name, data))
+            self.digests[name] = hashlib.blake2b(data).digest()
+        entries.sort(key=lambda e: e[0])
+        self.bytes = sum(len(e[1] or b"") for e in entries)
+        assert self.bytes >= 290 * MiB
+        self.out, self.image = converted(tarfs, work, [oci.tar_of(entries)],
+                                         registry)
+
+
+class Readers:
+    """They read their share, at once; errors, wrong and zero files counted."""
+
+    def __init__(self, corpus, target, seed):
+        self.corpus, self.target = corpus, target
+        self.errors, self.wrong, self.zeros, self.right = [], [], [], 0
+        self.lock = threading.Lock()
+        self.threads = [
+            threading.Thread(target=self._run, args=((seed, i),))
+            for i in range(READERS)]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self, seed):
+        names = sorted(self.corpus.digests)
+        for name in random.Random(repr(seed)).sample(names, SHARE):
+            try:
+                with open(os.path.join(self.target, name), "rb") as file:
+                    data = file.read()
+            except OSError as why:
+                with self.lock:
+                    self.errors.append((name, why.errno))
+                continue
+            same = hashlib.blake2b(data).digest() == self.corpus.digests[name]
+            with self.lock:
+                if same:
+                    self.right += 1
+                elif data.count(0) == len(data):
+                    self.zeros.append(name)
+                else:
+                    self.wrong.append(name)
+
+    def alive(self):
+        return any(thread.is_alive() for thread in self.threads)
+
+    def end(self):
+        for thread in self.threads:
+            thread.join(120)
+        assert not self.alive(), "a reader hangs"
+        assert self.wrong == [] and self.zeros == []
+
+
+@pytest.fixture(autouse=True)
+def patience():
+    """Whatever hangs is a failure of its own test."""
+    def late(*_):
+        raise AssertionError("hangs")
+    old = signal.signal(signal.SIGALRM, late)
+    signal.alarm(6 * 3600 if SOAK else 300)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, old)
+
+
+@pytest.fixture(scope="module")
+def origin():
+    with Registry() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def corpus(tarfs, origin, session_dir):
+    where = os.path.join(session_dir, "kills")
+    os.mkdir(where)
+    return Corpus(tarfs, origin, where)
+
+
+@pytest.fixture
+def daemon(cachefilesd, can_mount, work, origin):
+    with Daemon(cachefilesd, work, plain_http=[origin.host]) as made:
+        yield made
+
+
+def worker_of(daemon):
+    """Asked again when the worker that took the connection died with it."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return daemon.worker
+        except (OSError, EOFError):
+            assert time.monotonic() < end, daemon.log()
+            time.sleep(0.005)
+
+
+def wait_other(daemon, pid):
+    end = time.monotonic() + 60
+    while worker_of(daemon) == pid:
+        assert time.monotonic() < end, daemon.log()
+        time.sleep(0.005)
+
+
+class Waited:
+    """Reads, and those of them that waited, over all workers of a round."""
+
+    def __init__(self):
+        self.reads = self.waited = 0
+
+    def add(self, daemon, target):
+        with contextlib.suppress(Exception):
+            shown = daemon.image(target)
+            self.reads += shown["reads"]
+            self.waited += shown["waited"]
+
+    def enough(self):
+        return self.waited * 5 >= self.reads > 0
+
+
+@contextlib.contextmanager
+def a_round(daemon, corpus):
+    """Mounted with an empty store and no caches."""
+    target = daemon.mount_index(corpus.out, str(corpus.image))
+    assert daemon.status()["store"]["bytes"] == 0
+    with open("/proc/sys/vm/drop_caches", "w") as out:
+        out.write("3")
+    try:
+        yield target
+    finally:
+        daemon.umount(target, "--lazy")
+        daemon.must("gc")
+
+
+def rounds(name, few, many, daemon, corpus, kill):
+    """Rounds until enough of them counted."""
+    wanted, counted, tried, kills = (many if SOAK else few), 0, 0, 0
+    errors = []
+    numbers = random.Random(name)
+    while counted < wanted:
+        tried += 1
+        assert tried <= 2 * wanted + 3, "too few rounds count"
+        waited = Waited()
+        with a_round(daemon, corpus) as target:
+            readers = Readers(corpus, target, (name, tried))
+            time.sleep(numbers.uniform(0.03, 0.2))
+            for _ in range(KILLS):
+                if not readers.alive():
+                    break
+                kill(daemon, target, waited)
+                kills += 1
+                time.sleep(numbers.uniform(0.05, 0.2))
+            readers.end()
+            waited.add(daemon, target)
+        errors += readers.errors
+        counted += waited.enough()
+    print("%s: %d rounds, %d counted, %d kills, %d errors" %
+          (name, tried, counted, kills, len(errors)))
+    return errors
+
+
+def test_worker(daemon, corpus):
+    def kill(daemon, target, waited):
+        waited.add(daemon, target)
+        pid = worker_of(daemon)
+        os.kill(pid, signal.SIGKILL)
+        wait_other(daemon, pid)
+
+    assert rounds("worker", 20, 500, daemon, corpus, kill) == []
+    assert "event=door-lost" not in daemon.log()
+
+
+def test_holder(daemon, corpus):
+    def kill(daemon, target, waited):
+        daemon.process.kill()
+        daemon.process.wait()
+        time.sleep(0.02)
+        daemon.start()
+
+    assert rounds("holder", 10, 200, daemon, corpus, kill) == []
+
+
+def test_upgrade(daemon, corpus):
+    def kill(daemon, target, waited):
+        waited.add(daemon, target)
+        old, pid = daemon.process, worker_of(daemon)
+        daemon.start("--upgrade")
+        assert old.wait(60) == 0
+        wait_other(daemon, pid)
+
+    assert rounds("upgrade", 3, 50, daemon, corpus, kill) == []
+
+
+def test_worker_hangs(daemon, corpus):
+    def kill(daemon, target, waited):
+        waited.add(daemon, target)
+        pid = worker_of(daemon)
+        os.kill(pid, signal.SIGSTOP)
+        wait_other(daemon, pid)
+
+    assert rounds("hang", 2, 50, daemon, corpus, kill) == []
+
+
+def test_both(daemon, corpus):
+    """Errors in the gap, as the FUSE door fails closed; never zeros."""
+    failed = right = 0
+    for number in range(100 if SOAK else 3):
+        target = daemon.mount_index(corpus.out, str(corpus.image))
+        with open("/proc/sys/vm/drop_caches", "w") as out:
+            out.write("3")
+        readers = Readers(corpus, target, ("both", number))
+        time.sleep(0.05)
+        pid = daemon.worker
+        # Not to be restarted in between.
+        daemon.process.send_signal(signal.SIGSTOP)
+        os.kill(pid, signal.SIGKILL)
+        daemon.process.kill()
+        daemon.process.wait()
+        readers.end()
+        failed += len(readers.errors)
+        right += readers.right
+        daemon.targets.remove(target)
+        daemon.start()
+        # What was mounted stands no more, or is there anew and right.
+        after = Readers(corpus, daemon.mount_index(
+            corpus.out, str(corpus.image)), ("after", number))
+        after.end()
+        assert after.errors == []
+        daemon.umount(daemon.targets[-1], "--lazy")
+        daemon.must("gc")
+    assert failed > 0
+    print("both: %d failed, %d right" % (failed, right))
