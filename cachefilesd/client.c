@@ -7,10 +7,13 @@
 #include "cachefilesd/config/json.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Where the daemon listens: option, run directory, configuration, default. */
@@ -198,6 +201,29 @@ ek_status ekd_ask(const struct ekd_options *o, const char *method,
 	if (s != EK_OK)
 		ekd_answer_free(answer);
 	return s;
+}
+
+ek_status ekd_wait_end(const struct ekd_options *o, struct ek_err *err)
+{
+	const struct timespec pause = {.tv_nsec = 20000000};
+	char socket_path[108], path[128];
+	int fd, locked = -1;
+
+	EK_TRY(find_socket(o, socket_path, err));
+	snprintf(path, sizeof(path), "%.*s/lock",
+		 (int)(strlen(socket_path) - strlen(basename(socket_path))),
+		 socket_path);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return EK_OK;
+	for (int i = 0; i < 1000 && locked < 0; i++) {
+		locked = flock(fd, LOCK_EX | LOCK_NB);
+		if (locked < 0)
+			nanosleep(&pause, NULL);
+	}
+	close(fd);
+	return locked < 0 ? ek_fail(err, EK_IO, "the daemon does not end")
+			  : EK_OK;
 }
 
 void ekd_answer_free(struct ekd_answer *answer)

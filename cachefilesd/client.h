@@ -28,6 +28,12 @@ ek_status ekd_ask(const struct ekd_options *o, const char *method,
 		  struct ekd_answer *answer, struct ek_err *err);
 void ekd_answer_free(struct ekd_answer *answer);
 
+/*
+ * Until the holder of the daemon that @o names has ended, which keeps a file
+ * beside the socket locked. EK_IO: it does not within 20 s.
+ */
+ek_status ekd_wait_end(const struct ekd_options *o, struct ek_err *err);
+
 /* "PATH?image=TARGET" with @target percent-encoded and made absolute;
  * free(*text). */
 ek_status ekd_image_path(const char *path, const char *target, char **text,

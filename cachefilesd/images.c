@@ -381,6 +381,8 @@ int ekd_stop(const struct ekd_options *o)
 	if (s == EK_OK)
 		ekd_answer_free(&answer);
 	json_object_put(json);
+	if (s == EK_OK)
+		s = ekd_wait_end(o, &err);
 	if (s == EK_OK && !o->has[OPT_QUIET])
 		puts(o->has[OPT_KEEP] ? "The worker serves until the next run"
 				      : "Stopped");
