@@ -6,7 +6,6 @@ import errno
 import filecmp
 import os
 import random
-import re
 import signal
 import socket
 import subprocess
@@ -15,93 +14,10 @@ import time
 
 import pytest
 
-from lib.doorman import Doorman
+from lib.doorman import (  # noqa: F401 (fixtures)
+    Doorman, drop_caches, image, mount, patience, program, service)
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
-BUILD = os.environ.get("EK_BUILD") or os.path.join(TOP, "build", "release")
 MOUNT_SUID, MOUNT_LOOP, MOUNT_LAYER, MOUNT_ABSENT = 1, 2, 4, 8
-FILES = 40
-
-
-@pytest.fixture(autouse=True)
-def patience():
-    """Whatever hangs is a failure of its own test."""
-    def late(*_):
-        raise AssertionError("hangs")
-    old = signal.signal(signal.SIGALRM, late)
-    signal.alarm(120)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, old)
-
-
-@pytest.fixture(scope="module")
-def program():
-    path = os.environ.get("EK_DOORMAN") or os.path.join(
-        BUILD, "tests", "tools", "doorman")
-    if not os.access(path, os.X_OK):
-        pytest.skip("%s is not built" % path)
-    if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
-        pytest.skip("needs root and /dev/fuse")
-    return os.path.abspath(path)
-
-
-class Image:
-    """A tree and images of it: data in a blob of its own, or all in one."""
-
-    def __init__(self, path, mkfs):
-        self.tree = os.path.join(path, "tree")
-        os.mkdir(self.tree)
-        bytes_of = random.Random(6)
-        for i in range(FILES):
-            with open(os.path.join(self.tree, "f%d" % i), "wb") as out:
-                out.write(bytes_of.randbytes(bytes_of.randrange(1, 400000)))
-        os.chmod(os.path.join(self.tree, "f0"), 0o644)
-        self.meta = os.path.join(path, "meta")
-        self.blob = os.path.join(path, "blob")
-        self.whole = os.path.join(path, "whole")
-        mkfs.ok("--quiet", "--chunksize=4096", "--blobdev=" + self.blob,
-                self.meta, self.tree)
-        mkfs.ok("--quiet", self.whole, self.tree)
-
-    def same(self, target, names=None):
-        names = names or sorted(os.listdir(self.tree))
-        assert sorted(os.listdir(target)) == sorted(os.listdir(self.tree))
-        wrong = filecmp.cmpfiles(self.tree, target, names, shallow=False)
-        assert wrong[1:] == ([], []), wrong
-
-
-@pytest.fixture(scope="module")
-def image(session_dir, mkfs):
-    path = os.path.join(session_dir, "holder-image")
-    os.mkdir(path)
-    return Image(path, mkfs)
-
-
-@pytest.fixture
-def service(program, work, image):
-    with Doorman(program, work, "hang=1000") as made:
-        for name in ("meta", "blob", "whole"):
-            os.link(getattr(image, name), os.path.join(made.root, name))
-        yield made
-
-
-def mount(service, name="mnt", flags=0, ident="img"):
-    for file in ("meta", "blob"):
-        answer = service.ask("add", file, os.path.join(service.root, file))
-        assert answer.startswith("ok") or "exists" in answer, answer
-    target = service.target(name)
-    service.ok("mount", ident, target, str(flags), "meta", "blob")
-    return target
-
-
-def drop_caches(target):
-    """Of the files there alone: others measure on this host."""
-    for name in os.listdir(target):
-        file = os.open(os.path.join(target, name), os.O_RDONLY)
-        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(file)
 
 
 class Readers:
@@ -542,105 +458,3 @@ def test_stranger(service):
         assert one.recv(100) == b""
         one.close()
     service.ok("ping")
-
-
-def steps_of(*names):
-    """The steps that these files list."""
-    found = []
-    for name in names:
-        with open(os.path.join(TOP, "cachefilesd", name)) as file:
-            text = re.search(r"_steps\[\] = \{(.*?)\};", file.read(), re.S)
-        found += re.findall(r'"([a-z]+:[a-z-]+)"', text[1])
-    return found
-
-
-WORKER_STEPS = steps_of("kernel/fuse-door.c", "worker/boot.c")
-HOLDER_STEPS = steps_of("holder/run.c")
-
-
-@pytest.mark.parametrize("step", WORKER_STEPS)
-def test_worker_killed_at(service, image, step):
-    """Once at each named step; nobody sees an error."""
-    if step == "boot:hand-over":
-        service.options += ("delay=3",)
-        service.start(kill=step + ":1")
-        target = mount(service)
-        service.kill_holder()
-        service.process = None
-        # It dies as it hands over: both are dead, nothing is kept.
-        service.start()
-        assert service.stats()["generation"] == 0
-        image.same(mount(service))
-        return
-    service.start(kill=step + ":1")
-    for file in ("meta", "blob"):
-        service.ok("add", file, os.path.join(service.root, file))
-    target = service.target("mnt")
-    asking = service.connect()
-    asking.sendall(("mount img %s 0 meta blob" % target).encode())
-    # Who asked may have died; the kernel and a child of the holder go on.
-    service.wait_for(lambda: service.ok("mounts") == "img:alive:0:1")
-    asking.close()
-    drop_caches(target)
-    image.same(target)
-    assert service.stats()["generation"] == 1, "the step was not reached"
-
-
-@pytest.mark.parametrize("step", HOLDER_STEPS)
-def test_holder_killed_at(service, image, step):
-    """Once at each named step; the next holder puts it right."""
-    taking = step in ("holder:taken", "holder:giving")
-    service.start(kill=None if step == "holder:taken" else step + ":1",
-                  wait=False)
-    target = service.target("mnt")
-    if step in ("holder:door-mounted", "holder:before-fork",
-                "holder:started"):
-        service.process.wait(60)  # it did not get far
-        service.start()
-    service.wait_for(lambda: service.ask("ping").startswith("ok"))
-    for file in ("meta", "blob"):
-        service.ok("add", file, os.path.join(service.root, file))
-    first = service.ask("mount", "img", target, "0", "meta", "blob")
-    if step in ("holder:recorded", "holder:mounted"):
-        assert first.startswith("io"), "the step was not reached"
-        alive = service.ok("mounts")
-        assert alive == ("img:alive:0:1" if step == "holder:mounted"
-                         else "img:dead:0:1")
-        service.kill_holder()
-        service.start()
-        assert service.ok("mounts") == alive
-        if step == "holder:recorded":
-            service.ok("mount", "img", target, "0", "meta", "blob")
-    else:
-        assert first.startswith("ok")
-    image.same(target)
-    if step in ("holder:worker-died", "holder:kill"):
-        service.kill_worker(signal.SIGKILL if step == "holder:worker-died"
-                            else signal.SIGSTOP)
-        service.process.wait(60)
-        service.start()
-        # With no worker left the door was lost too; one that only hung had it.
-        assert service.ok("mounts") == (
-            "img:dead:0:1" if step == "holder:worker-died"
-            else "img:alive:0:1")
-    elif taking:
-        service.start("upgrade", wait=False,
-                      kill=step + ":1" if step == "holder:taken" else None)
-        if step == "holder:taken":
-            assert service.process.wait(60) == -signal.SIGKILL
-            service.process = service.old.pop()
-        else:
-            assert service.old[-1].wait(60) == -signal.SIGKILL
-            service.process.wait(60)
-            service.start()
-    elif step == "holder:unmounting":
-        assert service.ask("umount", "img", "0").startswith("io")
-        assert service.ok("mounts") == "img:alive:0:1"
-        service.kill_holder()
-        service.start()
-    if service.ok("mounts") == "img:dead:0:1":
-        service.ok("umount", "img", "0")
-        mount(service)
-    drop_caches(target)
-    image.same(target)
-    service.ok("umount", "img", "0")

@@ -1,14 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The small service over holder and door: tests/tools/doorman.c."""
+"""The small service over holder and door, tests/tools/doorman.c; fixtures."""
 
 import contextlib
+import filecmp
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
+import pytest
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+BUILD = os.environ.get("EK_BUILD") or os.path.join(TOP, "build", "release")
+FILES = 40
 PATIENCE = 60  # seconds: far beyond what anything takes
 
 
@@ -155,3 +164,81 @@ class Doorman:
 
     def __exit__(self, *args):
         self.end()
+
+
+@pytest.fixture(autouse=True)
+def patience():
+    """Whatever hangs is a failure of its own test."""
+    def late(*_):
+        raise AssertionError("hangs")
+    old = signal.signal(signal.SIGALRM, late)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, old)
+
+
+@pytest.fixture(scope="module")
+def program():
+    path = os.environ.get("EK_DOORMAN") or os.path.join(
+        BUILD, "tests", "tools", "doorman")
+    if not os.access(path, os.X_OK):
+        pytest.skip("%s is not built" % path)
+    if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
+        pytest.skip("needs root and /dev/fuse")
+    return os.path.abspath(path)
+
+
+class Image:
+    """A tree and images of it: data in a blob of its own, or all in one."""
+
+    def __init__(self, path, mkfs):
+        self.tree = os.path.join(path, "tree")
+        os.mkdir(self.tree)
+        bytes_of = random.Random(6)
+        for i in range(FILES):
+            with open(os.path.join(self.tree, "f%d" % i), "wb") as out:
+                out.write(bytes_of.randbytes(bytes_of.randrange(1, 400000)))
+        os.chmod(os.path.join(self.tree, "f0"), 0o644)
+        self.meta = os.path.join(path, "meta")
+        self.blob = os.path.join(path, "blob")
+        self.whole = os.path.join(path, "whole")
+        mkfs.ok("--quiet", "--chunksize=4096", "--blobdev=" + self.blob,
+                self.meta, self.tree)
+        mkfs.ok("--quiet", self.whole, self.tree)
+
+    def same(self, target, names=None):
+        names = names or sorted(os.listdir(self.tree))
+        assert sorted(os.listdir(target)) == sorted(os.listdir(self.tree))
+        wrong = filecmp.cmpfiles(self.tree, target, names, shallow=False)
+        assert wrong[1:] == ([], []), wrong
+
+
+@pytest.fixture(scope="module")
+def image(session_dir, mkfs):
+    return Image(tempfile.mkdtemp(prefix="image-", dir=session_dir), mkfs)
+
+
+@pytest.fixture
+def service(program, work, image):
+    with Doorman(program, work, "hang=1000") as made:
+        for name in ("meta", "blob", "whole"):
+            os.link(getattr(image, name), os.path.join(made.root, name))
+        yield made
+
+
+def mount(service, name="mnt", flags=0, ident="img"):
+    for file in ("meta", "blob"):
+        answer = service.ask("add", file, os.path.join(service.root, file))
+        assert answer.startswith("ok") or "exists" in answer, answer
+    target = service.target(name)
+    service.ok("mount", ident, target, str(flags), "meta", "blob")
+    return target
+
+
+def drop_caches(target):
+    """Of the files there alone: others measure on this host."""
+    for name in os.listdir(target):
+        file = os.open(os.path.join(target, name), os.O_RDONLY)
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(file)
