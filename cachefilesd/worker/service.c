@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,6 +37,23 @@ static char *credentials(void *arg, const char *host)
 	return NULL;
 }
 
+/* Where the kernel mounts no image from a file, nothing here is of use. */
+static ek_status check_place(int dir, const char *path, struct ek_err *err)
+{
+	struct statfs st;
+
+	if (fstatfs(dir, &st) < 0)
+		return ek_fail_sys(err, errno, "%s", path);
+	if (st.f_type == TMPFS_MAGIC || st.f_type == RAMFS_MAGIC)
+		return ek_fail(
+			err, EK_UNSUPPORTED,
+			"%s: is in memory (tmpfs), from where the kernel "
+			"mounts no EROFS: state_dir must be on a disk's "
+			"file system",
+			path);
+	return EK_OK;
+}
+
 static ek_status open_store(struct ekd_service *s, struct ek_err *err)
 {
 	const struct ekd_config *c = s->o.config;
@@ -57,6 +76,7 @@ static ek_status open_store(struct ekd_service *s, struct ek_err *err)
 			       path, (unsigned)geteuid());
 	if (s->images_dir < 0)
 		return ek_fail_sys(err, errno, "%s", path);
+	EK_TRY(check_place(s->images_dir, path, err));
 	snprintf(path, sizeof(path), "%s/store", c->state_dir);
 	return ekd_store_open(path, &options, &s->store, err);
 }

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -98,6 +99,9 @@ def test_no_place_for_the_cache(cachefilesd, can_mount, work, memory):
     shut = os.path.join(work, "shut")
     os.mkdir(shut, 0o700)
     fails(cachefilesd, work, "chmod o+x", state_dir=shut + "/state")
+    with tempfile.TemporaryDirectory(dir=memory) as there:
+        os.chmod(there, 0o755)
+        fails(cachefilesd, work, "must be on a disk", state_dir=there + "/s")
 
 
 def test_store_in_use(cachefilesd, can_mount, daemon):

@@ -186,3 +186,47 @@ def test_comes_back(daemon, tarfs, work, layers, origin):
     right(mnt)
     assert [i["target"] for i in daemon.images()] == [mnt]
     daemon.umount(mnt)
+
+
+def test_odd_target(daemon, tarfs, work, layers, origin):
+    """Blanks, signs of URLs and of mount options in names."""
+    out, image = converted(tarfs, work, layers, origin)
+    for name in ("a b", "c%20d?e&f=g", "h,i\\j:k", "\u00e9\"'"):
+        target = os.path.join(work, name)
+        os.mkdir(target)
+        for options in ((), ("--rw",)):
+            daemon.mount_index(out, str(image), *options, target=target)
+            assert read(target, "etc/passwd") == b"root\n"
+            assert daemon.image(target)["state"] == "mounted"
+            daemon.umount(target)
+            assert os.listdir(target) == []
+
+
+def test_busy(daemon, tarfs, work, layers, origin):
+    out, image = converted(tarfs, work, layers, origin)
+    mnt = daemon.mount_index(out, str(image))
+    with open(mnt + "/etc/passwd", "rb") as held:
+        done = daemon.run("umount", mnt)
+        assert done.returncode == 1 and "busy" in done.stderr
+        assert daemon.image(mnt)["state"] == "mounted"
+        assert held.read() == b"root\n"
+        right(mnt)
+    daemon.umount(mnt)
+
+
+def test_shared_layers(daemon, tarfs, work, layers, origin):
+    """Two images of one layer fetch it once."""
+    mine = oci.tar_of([("mine", b"m" * 70000)])
+    a, first = converted(tarfs, work, layers, origin)
+    b, second = converted(tarfs, work, [layers[0], mine], origin, repo="b")
+    with daemon.index(a, str(first)) as one:
+        right(one)
+        daemon.settle(one)
+        sent = origin.counts(first.layers[0])
+        with daemon.index(b, str(second)) as two:
+            assert read(two, "data/0") == numbers(0, 3 * MiB)
+            assert read(two, "mine") == b"m" * 70000
+            assert read(two, "data/gone") == b"x" * 5000
+        assert origin.counts(first.layers[0])[0] <= sent[0] + 1
+        os.system("echo 3 > /proc/sys/vm/drop_caches")
+        right(one)
