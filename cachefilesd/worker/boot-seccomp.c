@@ -286,7 +286,7 @@ static int add_rules(scmp_filter_ctx filter)
 	if (sys == 0)
 		sys = seccomp_rule_add(
 			filter, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1,
-			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 	return sys;
 }
 
