@@ -4,6 +4,7 @@
 import os
 import re
 import signal
+import subprocess
 
 import pytest
 
@@ -82,10 +83,16 @@ def test_holder_killed_at(service, image, step):
         assert first.startswith("ok")
     image.same(target)
     if step in ("holder:worker-died", "holder:kill"):
+        drop_caches(target)
         service.kill_worker(signal.SIGKILL if step == "holder:worker-died"
                             else signal.SIGSTOP)
+        # Somebody waits, so that it is noticed soon.
+        reader = subprocess.Popen(["cat", os.path.join(target, "f1")],
+                                  stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
         service.process.wait(60)
         service.start()
+        reader.wait(60)
         # With no worker left the door was lost too; one that only hung had it.
         assert service.ok("mounts") == (
             "img:dead:0:1" if step == "holder:worker-died"
