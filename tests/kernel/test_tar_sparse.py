@@ -128,3 +128,32 @@ def test_who_needs_the_zeros_is_told(mkfs, work):
                        tar)
         assert done.code == 1 and b"sparse file" in done.err
     assert os.listdir(work) == ["t.tar"]
+
+
+@pytest.mark.parametrize("options", [[], ["--chunksize=65536"], ["-b512"]],
+                         ids=["plain", "chunks", "b512"])
+def test_among_other_files(mkfs, mounter, work, options):
+    """Between jobs of several workers: always the same bytes, and right."""
+    files = {"f%02d" % i: noise(3000 + i * 70001 % 3000000, i + 1)
+             for i in range(24)}
+    parts = []
+    for i, (name, data) in enumerate(files.items()):
+        parts.append(tars.member(name, data))
+        if i % 8 == 4:
+            size = 5 * GIB + i
+            parts.append(member("f%02dx" % i, size, odd(size)))
+    tar = tars.write(work + "/t.tar", *parts)
+    images = set()
+    for workers in ("1", "3"):
+        image = work + "/i.erofs"
+        mkfs.ok("--quiet", "--no-sync", "--tar=f", "--workers=" + workers,
+                *options, image, tar)
+        with open(image, "rb") as f:
+            images.add(f.read())
+    assert len(images) == 1
+    with mounter.mounted(image) as where:
+        for name, data in files.items():
+            with open(os.path.join(where, name), "rb") as f:
+                assert f.read() == data
+        for i in (4, 12, 20):
+            holds(where + "/f%02dx" % i, 5 * GIB + i, odd(5 * GIB + i))
