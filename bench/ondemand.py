@@ -338,13 +338,14 @@ def wordpress(b):
     fetched, asked = bytes_[0]
     total = sum(map(os.path.getsize, tars))
     name = "WordPress stack, cold, to the first HTTP 200, 100 Mbit/s, 20 ms"
-    b.row(name, "%.2f s; pull and unpack %.1f s (gzip), %.1f s (plain): "
-          "%.1f and %.1f times faster" % (ours, gzipped, full, gzipped / ours,
-                                          full / ours),
-          "≥ 3 times", gzipped >= 3 * ours)
-    b.row(name + ", with a trace", "%.2f s: %.1f and %.1f times faster" %
-          (traced, gzipped / traced, full / traced), "≥ 5 times",
-          gzipped >= 5 * traced)
+    b.row(name, "%.2f s; pull and unpack of the same image %.1f s: %.1f times "
+          "faster (its layers as gzip %.1f s: %.1f times)" %
+          (ours, full, full / ours, gzipped, gzipped / ours),
+          "≥ 3 times", full >= 3 * ours)
+    b.row(name + ", with a trace",
+          "%.2f s: %.1f times faster (gzip: %.1f times)" %
+          (traced, full / traced, gzipped / traced), "≥ 5 times",
+          full >= 5 * traced)
     b.row("bytes fetched until then, without a trace",
           "%.1f MB of %.0f; readers asked for %.1f: %.2f" %
           (fetched / 1e6, total / 1e6, asked / 1e6, fetched / asked),
@@ -372,10 +373,12 @@ def local_cache(b):
                     count = 0 if how == "seq" else 2000
                     got[name].append(b.reads(path, 4096, how, count)[0])
             base, whole, door = map(statistics.median, got.values())
+            share = statistics.median(
+                y / x for x, y in zip(*list(got.values())[:2]))
             b.row("local cache, 4K %s" % what,
-                  "OCI %.1f, ours complete %.1f, through the door %.1f MB/s" %
-                  (base, whole, door), "≥ 0.95 of OCI",
-                  whole >= 0.95 * base)
+                  "OCI %.1f, ours complete %.1f (%.2f), through the door %.1f "
+                  "MB/s" % (base, whole, share, door), "≥ 0.95 of OCI",
+                  share >= 0.95)
 
 
 def sum_of(pid, *keys):

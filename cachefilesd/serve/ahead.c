@@ -17,8 +17,8 @@
 /* No reading ahead before a run is so long. */
 #define RUN_MIN (256u << 10)
 /* From here on it is likely that it goes on, and taken for granted. */
-#define RUN_LIKELY (512u << 10)
-#define RUN_SURE   (1u << 20)
+#define RUN_LIKELY (1u << 20)
+#define RUN_SURE   (2u << 20)
 /* New requests are started when so much of the window is free. */
 #define STEPS 8
 /*

@@ -101,9 +101,11 @@ def small_root(work):
     for path in needed("/bin/busybox"):
         os.makedirs(root + os.path.dirname(path), exist_ok=True)
         shutil.copy(path, root + path)
-    for i in range(8):
-        with open("%s/data/%d" % (root, i), "wb") as f:
-            f.write(numbers(i, MiB))
+    os.mkdir(root + "/unread")
+    for name, i, n in [("data", i, MiB) for i in range(8)] + \
+            [("unread", 8, 8 * MiB)]:
+        with open("%s/%s/%d" % (root, name, i), "wb") as f:
+            f.write(numbers(i, n))
     return subprocess.run(
         ["tar", "-C", root, "--format=pax", "--numeric-owner", "--sort=name",
          "-cf", "-", "."], check=True, stdout=subprocess.PIPE).stdout
@@ -158,7 +160,7 @@ def test_container(daemon, runc, tarfs, work, origin):
         assert done.returncode == 0, done.stderr
         assert oci.sha(numbers(3, MiB)) in done.stdout
         assert "new" in done.stdout.split()
-        # A shell, its libraries and one file of eight were fetched.
+        # A shell, its libraries, one file and what was read ahead of it.
         assert daemon.image(root)["fetched_bytes"] < len(tar) / 2
         argv = ["sh", "-c", "find /data -type f | xargs sha256sum"]
         with container(work, root, argv, "two") as words:
