@@ -144,8 +144,9 @@ static void *serve(void *arg)
 
 static struct sockaddr_in address(const char *host, const char *port)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET,
-				.sin_port = htons((uint16_t)atoi(port))};
+	struct sockaddr_in a = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)strtoul(port, NULL, 10))};
 
 	inet_pton(AF_INET, host, &a.sin_addr);
 	return a;
@@ -162,7 +163,7 @@ int main(int argc, char **argv)
 	}
 	here = address(argv[1], argv[2]);
 	target = address(argv[3], argv[4]);
-	delay_us = atol(argv[5]);
+	delay_us = strtol(argv[5], NULL, 10);
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(fd, (void *)&here, sizeof(here)) != 0 || listen(fd, 64) != 0) {

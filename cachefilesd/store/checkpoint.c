@@ -179,9 +179,9 @@ static void compare_suspects(struct ekd_store *s)
 
 static bool due(const struct ekd_store *s)
 {
-	return s->dirty &&
-	       (s->dirty_bytes >= s->options.checkpoint_bytes ||
-		ekd_store_now_ms() - s->dirty_since_ms >= s->options.checkpoint_ms);
+	return s->dirty && (s->dirty_bytes >= s->options.checkpoint_bytes ||
+			    ekd_store_now_ms() - s->dirty_since_ms >=
+				    s->options.checkpoint_ms);
 }
 
 static void nap(struct ekd_store *s)
