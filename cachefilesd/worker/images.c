@@ -105,8 +105,19 @@ static void close_blobs(struct image *image)
 	image->blobs = NULL;
 }
 
+void image_drop_kept(struct image *image)
+{
+	while (image->n_kept) {
+		struct ekd_blob *blob = image->kept[--image->n_kept];
+
+		ekd_blob_unpin(blob);
+		ekd_blob_close(blob);
+	}
+}
+
 void image_free(struct image *image)
 {
+	image_drop_kept(image);
 	close_blobs(image);
 	ekd_trace_free(image->trace);
 	ekd_record_free(&image->record);
@@ -130,6 +141,14 @@ static ek_status open_blob(struct ekd_service *s, struct image *image,
 		return status;
 	if (fresh)
 		r->direct = ekd_blob_complete(image->blobs[i]->stored);
+	if (r->packed && !r->direct) {
+		blob_put(image->blobs[i]);
+		image->blobs[i] = NULL;
+		return ek_fail(err, EK_NOTFOUND,
+			       "%s is compressed in the registry and not whole "
+			       "here any more: umount and mount it again",
+			       r->digest);
+	}
 	status = blob_use(image->blobs[i], r->direct, err);
 	if (status != EK_OK) {
 		blob_put(image->blobs[i]);

@@ -181,16 +181,38 @@ static ek_status take_origin(struct out *out, struct ekd_object *device,
 	EK_TRY(ekd_object_member(device, "fetch", &at, err));
 	EK_TRY(ekd_get_text(&at, "digest", &digest, err));
 	EK_TRY(ekd_get_text(&at, "compression", &compression, err));
-	if (strcmp(compression, "none") != 0)
-		return ek_fail(err, EK_UNSUPPORTED,
-			       "layer %u is %s in the registry: ranges of it "
-			       "are not ranges of its tar; push it "
-			       "uncompressed, or mount without --from",
-			       i, compression);
-	if (digest && strcmp(digest, b->digest) != 0)
+	b->packed = strcmp(compression, "none") != 0;
+	if (b->packed && !digest)
+		return ek_fail(err, EK_CORRUPT, "layer %u: no fetch.digest", i);
+	if (!b->packed && digest && strcmp(digest, b->digest) != 0)
 		return ek_fail(err, EK_DIFFERS,
 			       "layer %u is another blob in the registry", i);
 	return EK_OK;
+}
+
+/* All of a layer that is compressed in the registry. */
+static ek_status take_packed(struct out *out, struct ekd_object *device,
+			     uint32_t i, const struct ekd_record_blob *b,
+			     struct ek_err *err)
+{
+	struct image *image = out->image;
+	const char *digest = NULL;
+	struct ek_leaves *leaves;
+	struct ekd_reference ref;
+	struct ekd_object at;
+	uint64_t bytes = 0;
+	ek_status s;
+
+	EK_TRY(ekd_object_member(device, "fetch", &at, err));
+	EK_TRY(ekd_get_text(&at, "digest", &digest, err));
+	EK_TRY(ekd_get_number(&at, "bytes", 1, INT64_MAX, &bytes, err));
+	EK_TRY(ekd_reference_parse(b->from, &ref, err));
+	EK_TRY(files_get_leaves(out->dir, i, b->root, &leaves, err));
+	s = unpack_blob(out->s, &ref, digest, bytes, b, leaves,
+			&image->kept[image->n_kept], err);
+	ek_leaves_free(leaves);
+	image->n_kept += s == EK_OK;
+	return s;
 }
 
 static ek_status take_device(struct out *out, uint32_t i,
@@ -220,7 +242,8 @@ static ek_status take_device(struct out *out, uint32_t i,
 	EK_TRY(ekd_blob_name_of(digest, b->name, err));
 	snprintf(b->digest, sizeof(b->digest), "sha256:%s", b->name + 7);
 	EK_TRY(take_origin(out, device, i, path, b, err));
-	return take_leaves(out, device, i, b, err);
+	EK_TRY(take_leaves(out, device, i, b, err));
+	return b->packed ? take_packed(out, device, i, b, err) : EK_OK;
 }
 
 /* The kernel takes only as many devices as the index has slots for. */

@@ -162,6 +162,7 @@ static ek_status bring_up(struct ekd_service *s,
 			  : prepare_native(s, r, image, dir, err);
 	if (status == EK_OK)
 		status = image_open_blobs(s, image, true, err);
+	image_drop_kept(image);
 	if (status == EK_OK)
 		status = check_parts(image, err);
 	ekd_steps_pass(s->o.steps, "image:prepared");

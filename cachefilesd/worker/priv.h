@@ -40,6 +40,9 @@ struct image {
 	struct blob **blobs; /* of the record's blobs; NULL: not open */
 	enum ekd_image_state state;
 	struct ekd_trace *trace;
+	/* Blobs that were made whole for it, pinned until they are used. */
+	uint32_t n_kept;
+	struct ekd_blob *kept[EKD_DEVICES];
 	uint32_t users; /* calls that look at it: it may not go */
 	bool again;	/* is to be mounted by load_mount_again() */
 	char problem[256];
@@ -102,6 +105,8 @@ void image_release(struct ekd_service *s, struct image *image);
 ek_status image_open_blobs(struct ekd_service *s, struct image *image,
 			   bool fresh, struct ek_err *err);
 void image_free(struct image *image);
+/* Let go of the blobs that were kept for it. */
+void image_drop_kept(struct image *image);
 void image_id(const char *target, char id[EKD_IMAGE_ID]);
 /* Ask the kernel, through the holder. Undoes itself on failure. */
 ek_status image_mount(struct ekd_service *s, const struct image *image,
@@ -157,6 +162,16 @@ ek_status prepare_native(struct ekd_service *s,
  */
 ek_status stream_blob(struct ekd_service *s, const struct ekd_reference *ref,
 		      const char *digest, uint64_t size, struct ekd_blob **blob,
+		      struct ek_err *err);
+
+/*
+ * Read blob @digest of @size bytes, which is that of @r compressed, as a whole
+ * and put what is in it into the store; *blob is then complete and pinned.
+ */
+ek_status unpack_blob(struct ekd_service *s, const struct ekd_reference *ref,
+		      const char *digest, uint64_t size,
+		      const struct ekd_record_blob *r,
+		      const struct ek_leaves *leaves, struct ekd_blob **blob,
 		      struct ek_err *err);
 
 /* paths.c */

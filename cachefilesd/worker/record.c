@@ -54,6 +54,7 @@ static void put_blob(struct cli_json *j, const struct ekd_record_blob *b)
 	cli_json_text(j, "kind", kinds[b->kind]);
 	cli_json_text(j, "from", b->from);
 	cli_json_bool(j, "direct", b->direct);
+	cli_json_bool(j, "packed", b->packed);
 	cli_json_close(j);
 }
 
@@ -137,6 +138,7 @@ static ek_status get_blob(struct ekd_object *at, struct ekd_record_blob *b,
 							   : EKD_FROM_REGISTRY;
 	EK_TRY(text(at, "from", b->from, sizeof(b->from), err));
 	EK_TRY(ekd_get_bool(at, "direct", &b->direct, err));
+	EK_TRY(ekd_get_bool(at, "packed", &b->packed, err));
 	return ekd_object_done(at, err);
 }
 

@@ -34,6 +34,7 @@ struct ekd_record_blob {
 	enum ekd_from kind;
 	char from[EKD_SOURCE_TEXT];
 	bool direct; /* complete: the kernel reads the store's file */
+	bool packed; /* compressed there: of use as a whole only */
 };
 
 /* One EROFS that is mounted: several are layers of an overlay. */

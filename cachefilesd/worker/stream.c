@@ -3,11 +3,13 @@
 /*
  * A layer of which nothing trusted knows leaf digests is read once from its
  * first to its last byte; when its own digest is right, its leaves are what
- * this node found, and all of it is here.
+ * this node found, and all of it is here. So is a layer that is compressed in
+ * the registry: ranges of it are of no use.
  */
 
 #include "cachefilesd/worker/priv.h"
 
+#include <erofskit/stream.h>
 #include <erofskit/trust.h>
 
 #include <errno.h>
@@ -19,7 +21,7 @@
 struct stream {
 	int fd; /* a file without a name */
 	uint64_t n, most;
-	struct ek_leaf_maker *maker;
+	struct ek_leaf_maker *maker; /* NULL: none are made */
 };
 
 static ek_status take(void *arg, const uint8_t *bytes, size_t n,
@@ -30,7 +32,8 @@ static ek_status take(void *arg, const uint8_t *bytes, size_t n,
 	if (n > st->most - st->n)
 		return ek_fail(err, EK_CORRUPT,
 			       "it is longer than its manifest says");
-	EK_TRY(ek_leaf_maker_add(st->maker, bytes, n, err));
+	if (st->maker)
+		EK_TRY(ek_leaf_maker_add(st->maker, bytes, n, err));
 	for (size_t did = 0; did < n;) {
 		ssize_t w = pwrite(st->fd, bytes + did, n - did,
 				   (off_t)(st->n + did));
@@ -140,4 +143,102 @@ ek_status stream_blob(struct ekd_service *s, const struct ekd_reference *ref,
 	ek_leaf_maker_free(st.maker);
 	close(st.fd);
 	return status == EK_OK ? status : ek_err_prefix(err, "%s", digest);
+}
+
+/* Exactly @n bytes. */
+static ek_status read_all(struct ek_tar_input *in, char *to, size_t n,
+			  struct ek_err *err)
+{
+	size_t got;
+
+	for (; n; to += got, n -= got) {
+		EK_TRY(in->read(in, to, n, &got, err));
+		if (!got)
+			return ek_fail(err, EK_DIFFERS,
+				       "what is in it is too short");
+	}
+	return EK_OK;
+}
+
+static ek_status unpack_to(struct ek_tar_input *in, struct ekd_blob *blob,
+			   char *leaf, struct ek_err *err)
+{
+	const struct ek_leaves *leaves = ekd_blob_leaves(blob);
+	size_t got;
+
+	for (uint32_t i = 0; i < leaves->n; i++) {
+		uint32_t n = ek_leaf_length(leaves, i);
+
+		EK_TRY(read_all(in, leaf, n, err));
+		EK_TRY(ekd_blob_fill(blob, i, leaf, n, err));
+	}
+	EK_TRY(in->read(in, leaf, 1, &got, err));
+	return got ? ek_fail(err, EK_DIFFERS, "what is in it is too long")
+		   : EK_OK;
+}
+
+static ek_status unpack(const struct stream *st, const char *name,
+			struct ekd_blob *blob, struct ek_err *err)
+{
+	char *leaf = malloc(ekd_blob_leaves(blob)->leaf_size);
+	struct ek_tar_input *in = NULL, *plain;
+	enum ek_stream_kind kind;
+	ek_status s = EK_OK;
+
+	if (!leaf)
+		return ek_fail(err, EK_NOMEM, "no memory for a leaf");
+	if (lseek(st->fd, 0, SEEK_SET) < 0)
+		s = ek_fail_sys(err, errno, "cannot read a layer back");
+	if (s == EK_OK)
+		s = ek_tar_input_from_fd(st->fd, name, &in, err);
+	if (s == EK_OK)
+		s = ek_stream_auto(in, name, &plain, &kind, err);
+	if (s == EK_OK) {
+		in = plain;
+		s = unpack_to(in, blob, leaf, err);
+	}
+	ek_tar_input_free(in);
+	free(leaf);
+	return s;
+}
+
+/* Into the open, pinned blob. */
+static ek_status fetch_packed(struct ekd_service *s,
+			      const struct ekd_reference *ref,
+			      const char *digest, uint64_t size,
+			      struct ekd_blob *blob, struct ek_err *err)
+{
+	struct stream st = {.fd = -1, .most = size};
+	ek_status status;
+
+	st.fd = openat(s->images_dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC,
+		       0600);
+	if (st.fd < 0)
+		return ek_fail_sys(err, errno, "cannot make a file");
+	ekd_log_event(s->o.log, EKD_LOG_INFO, "streaming", "blob", digest,
+		      NULL);
+	status = ekd_fetch_stream(s->fetch, ref, digest, take, &st, err);
+	if (status == EK_OK)
+		status = unpack(&st, digest, blob, err);
+	close(st.fd);
+	return status == EK_OK ? status : ek_err_prefix(err, "%s", digest);
+}
+
+ek_status unpack_blob(struct ekd_service *s, const struct ekd_reference *ref,
+		      const char *digest, uint64_t size,
+		      const struct ekd_record_blob *r,
+		      const struct ek_leaves *leaves, struct ekd_blob **blob,
+		      struct ek_err *err)
+{
+	ek_status status = EK_OK;
+
+	EK_TRY(ekd_blob_open(s->store, r->name, leaves, NULL, blob, err));
+	ekd_blob_pin(*blob);
+	if (!ekd_blob_complete(*blob))
+		status = fetch_packed(s, ref, digest, size, *blob, err);
+	if (status == EK_OK)
+		return EK_OK;
+	ekd_blob_unpin(*blob);
+	ekd_blob_close(*blob);
+	return status;
 }

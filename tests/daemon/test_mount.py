@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images that are mounted on demand: right bytes, few of them fetched."""
 
+import json
 import os
 import random
 
@@ -230,3 +231,52 @@ def test_shared_layers(daemon, tarfs, work, layers, origin):
         assert origin.counts(first.layers[0])[0] <= sent[0] + 1
         os.system("echo 3 > /proc/sys/vm/drop_caches")
         right(one)
+
+
+@pytest.mark.parametrize("how", ["gzip", "zstd"])
+def test_compressed_layers(daemon, tarfs, work, layers, origin, how):
+    """Read as a whole when they are mounted; checked leaf by leaf."""
+    made = oci.Image(layers, [how, None])
+    layout = oci.directory(os.path.join(work, "layout"), oci.oci(made, "x"))
+    out = os.path.join(work, "out")
+    tarfs.ok("convert", layout, "-o", out, "--leaf-digests", "-q")
+    pushed = origin.push(made.blobs())
+    mnt = daemon.mount_index(out, str(pushed))
+    shown = {b["name"]: b["read"] for b in daemon.image(mnt)["blobs"]}
+    packed = "sha256-" + oci.sha(layers[0])
+    assert shown.pop(packed) == "direct"
+    assert set(shown.values()) == {"door"}
+    right(mnt)
+    daemon.settle(mnt)
+    daemon.umount(mnt)
+    sent = origin.bytes_sent
+    mnt = daemon.mount_index(out, str(pushed))  # it is here already
+    right(mnt)
+    assert origin.bytes_sent == sent
+    daemon.umount(mnt)
+
+
+def test_a_compressed_layer_that_lies(daemon, tarfs, work, layers, origin):
+    """Right by its own digest, but not the tar that the index is of."""
+    made = oci.Image(layers[1:], "gzip")
+    layout = oci.directory(os.path.join(work, "layout"), oci.oci(made, "x"))
+    out = os.path.join(work, "out")
+    tarfs.ok("convert", layout, "-o", out, "-q")
+    path = os.path.join(out, "image.json")
+    mnt = os.path.join(work, "m")
+    os.mkdir(mnt)
+    for tar, words in ((layers[1][:-512], "too short"),
+                       (layers[1] + b"x", "too long"),
+                       (b"x" + layers[1][1:], "")):
+        other = oci.PACKERS["gzip"](tar)
+        with open(path) as f:
+            record = json.load(f)
+        record["devices"][0]["fetch"].update(digest=oci.digest(other),
+                                             bytes=len(other))
+        with open(path, "w") as f:
+            json.dump(record, f)
+        pushed = origin.push([other])
+        done = daemon.run("mount", "--index", out, "--from", str(pushed), mnt)
+        assert done.returncode == 1 and words in done.stderr
+        daemon.must("gc")
+    assert daemon.images() == []
