@@ -117,7 +117,6 @@ static ek_status get_descriptors(struct ekd_state *h, struct ek_err *err)
 	if (taken && ekd_shared_map(h->shared_fd, &h->shared, err) == EK_OK) {
 		h->kept = *ekd_shared_door(h->shared);
 		ekd_shared_next(h->shared);
-		h->api_public = true;
 		return EK_OK;
 	}
 	h->door = -1;

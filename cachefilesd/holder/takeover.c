@@ -194,7 +194,6 @@ static ek_status take_by_force(struct ekd_state *h, int pidfd,
 	EK_TRY(ekd_shared_map(h->shared_fd, &h->shared, err));
 	h->kept = *ekd_shared_door(h->shared);
 	ekd_shared_next(h->shared);
-	h->api_public = true;
 	return EK_OK;
 }
 
@@ -224,7 +223,6 @@ static ek_status talk(struct ekd_state *h, bool living, struct ek_err *err)
 	if (living)
 		while (flock(h->lock, LOCK_EX) != 0 && errno == EINTR)
 			;
-	h->api_public = true;
 	h->upgrading = h->options->upgrade;
 	return EK_OK;
 }
