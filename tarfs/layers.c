@@ -2,10 +2,12 @@
 #include "tarfs/layers.h"
 
 #include "cli/message.h"
+#include "tarfs/share.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define INDEX_BLOCK 512u
 
@@ -46,7 +48,6 @@ ek_status layer_tree_open(struct layer_tree *t, const struct image *image,
 		.device_tag = l->diff_id ? l->diff_id + 7 : NULL,
 		.cancel = o->build.cancel,
 	};
-	struct ek_layer_notes notes;
 	struct ek_tar_input *in = NULL;
 	ek_status s;
 
@@ -55,13 +56,13 @@ ek_status layer_tree_open(struct layer_tree *t, const struct image *image,
 	s = ek_tar_input_from_source(t->src.slice, &in, err);
 	if (s == EK_OK)
 		s = ek_layer_from_tar(in, t->src.slice, l->data.path, &how,
-				      &t->layer, &notes, err);
+				      &t->layer, &t->notes, err);
 	ek_tar_input_free(in);
 	if (s != EK_OK) {
 		layer_tree_close(t);
-		return ek_err_prefix(err, "layer %zu", i);
+		return s;
 	}
-	tell(image, i, &notes, o);
+	tell(image, i, &t->notes, o);
 	return EK_OK;
 }
 
@@ -73,19 +74,106 @@ void layer_tree_close(struct layer_tree *t)
 }
 
 static ek_status build(struct ek_layer *layer, const struct tarfs_options *o,
-		       bool merged, struct store *store, const char *name,
+		       bool merged, int fd, const char *name,
 		       struct ek_build_stats *stats, struct ek_err *err)
 {
 	struct ek_build_options how = o->build;
-	size_t number;
-	int fd;
 
 	how.index = true;
 	how.block_size = INDEX_BLOCK;
 	if (!merged)
 		how.uuid_mode = EK_UUID_CONTENT;
-	CLI_TRY(store_file(store, name, &fd, &number, err));
 	return ek_build_layer(layer, &how, fd, name, stats, err);
+}
+
+static ek_status build_index(struct image_layer *l, struct layer_tree *tree,
+			     const struct tarfs_options *o, int fd,
+			     struct ek_err *err)
+{
+	struct ek_build_stats stats = {0};
+
+	CLI_TRY(build(tree->layer, o, false, fd, l->index, &stats, err));
+	l->copied_files = stats.copied_files;
+	l->inodes = stats.inodes;
+	l->index_bytes = stats.bytes_out;
+	return EK_OK;
+}
+
+static ek_status own_index(struct image *image, size_t i,
+			   struct layer_tree *tree,
+			   const struct tarfs_options *o, struct store *store,
+			   struct ek_err *err)
+{
+	struct image_layer *l = &image->layers[i];
+	size_t number;
+	char name[64];
+	int fd;
+
+	CLI_TRY(layer_tree_open(tree, image, i, o, err));
+	if (l->same != i)
+		return EK_OK;
+	if (l->diff_id)
+		snprintf(name, sizeof(name), "layers/%03zu-%.12s.erofs", i,
+			 l->diff_id + 7);
+	else
+		snprintf(name, sizeof(name), "layers/%03zu.erofs", i);
+	CLI_TRY(image_set(&l->index, name, err));
+	CLI_TRY(store_file(store, name, &fd, &number, err));
+	return build_index(l, tree, o, fd, err);
+}
+
+static ek_status make_shared(struct image *image, size_t i,
+			     struct layer_tree *tree,
+			     const struct tarfs_options *o, struct ek_err *err)
+{
+	struct image_layer *l = &image->layers[i];
+	struct ek_outfile *out;
+
+	CLI_TRY(layer_tree_open(tree, image, i, o, err));
+	CLI_TRY(share_begin_index(o, l, &out, err));
+	if (build_index(l, tree, o, ek_outfile_fd(out), err) != EK_OK) {
+		ek_outfile_abort(out);
+		return err->status;
+	}
+	return share_commit_index(o, l, &tree->notes, out, err);
+}
+
+/*
+ * The tree of layer @i, whose index is there. The tar is not read, unless files
+ * were copied from it: in the index they have lost their holes.
+ */
+static ek_status open_shared(struct image *image, size_t i,
+			     struct layer_tree *tree,
+			     const struct tarfs_options *o, struct ek_err *err)
+{
+	const struct image_layer *l = &image->layers[image->layers[i].same];
+
+	if (l->copied_files)
+		return layer_tree_open(tree, image, i, o, err);
+	tell(image, i, &tree->notes, o);
+	return ek_layer_from_image(l->index, NULL, 0, &tree->layer, err);
+}
+
+static ek_status shared_index(struct image *image, size_t i,
+			      struct layer_tree *tree,
+			      const struct tarfs_options *o, struct ek_err *err)
+{
+	struct image_layer *l = &image->layers[i];
+	bool found = l->same != i;
+	ek_status s;
+	int lock;
+
+	if (!found)
+		CLI_TRY(share_find_index(o, l, &tree->notes, &found, err));
+	if (found)
+		return open_shared(image, i, tree, o, err);
+	CLI_TRY(share_lock_indexes(o, &lock, err));
+	/* Somebody may have made it while we waited. */
+	s = share_find_index(o, l, &tree->notes, &found, err);
+	if (s == EK_OK && !found)
+		s = make_shared(image, i, tree, o, err);
+	close(lock);
+	return s == EK_OK && found ? open_shared(image, i, tree, o, err) : s;
 }
 
 static ek_status index_one(struct image *image, size_t i,
@@ -95,27 +183,20 @@ static ek_status index_one(struct image *image, size_t i,
 {
 	struct image_layer *l = &image->layers[i];
 	const struct image_layer *first = &image->layers[l->same];
-	struct ek_build_stats stats = {0};
-	char name[64];
+	ek_status s;
 
-	if (l->same != i) {
-		l->copied_files = first->copied_files;
-		l->inodes = first->inodes;
-		l->index_bytes = first->index_bytes;
-		return image_set(&l->index, first->index, err);
-	}
-	if (l->diff_id)
-		snprintf(name, sizeof(name), "layers/%03zu-%.12s.erofs", i,
-			 l->diff_id + 7);
+	if (share_has_index(image, i, o))
+		s = shared_index(image, i, tree, o, err);
 	else
-		snprintf(name, sizeof(name), "layers/%03zu.erofs", i);
-	CLI_TRY(image_set(&l->index, name, err));
-	if (build(tree->layer, o, false, store, name, &stats, err) != EK_OK)
+		s = own_index(image, i, tree, o, store, err);
+	if (s != EK_OK)
 		return ek_err_prefix(err, "layer %zu", i);
-	l->copied_files = stats.copied_files;
-	l->inodes = stats.inodes;
-	l->index_bytes = stats.bytes_out;
-	return EK_OK;
+	if (l->same == i)
+		return EK_OK;
+	l->copied_files = first->copied_files;
+	l->inodes = first->inodes;
+	l->index_bytes = first->index_bytes;
+	return image_set(&l->index, first->index, err);
 }
 
 static ek_status merge(struct layer_tree *trees, size_t n,
@@ -123,14 +204,19 @@ static ek_status merge(struct layer_tree *trees, size_t n,
 		       struct ek_build_stats *stats, struct ek_err *err)
 {
 	struct ek_layer *layers[EK_LAYERS_MAX] = {NULL}, *merged;
+	const char *name = "merged.erofs";
+	size_t number;
 	ek_status s;
+	int fd;
 
 	for (size_t i = 0; i < n; i++)
 		layers[i] = trees[i].layer;
 	CLI_TRY(ek_layer_merge(layers, n, true, o->build.cancel, &merged, err));
 	for (size_t i = 0; i < n; i++)
 		trees[i].layer = NULL;
-	s = build(merged, o, true, store, "merged.erofs", stats, err);
+	s = store_file(store, name, &fd, &number, err);
+	if (s == EK_OK)
+		s = build(merged, o, true, fd, name, stats, err);
 	ek_layer_free(merged);
 	return s;
 }
@@ -148,11 +234,8 @@ ek_status layers_index(struct image *image, const struct tarfs_options *o,
 				: ek_fail(err, EK_INVALID,
 					  "the image has no layers");
 	}
-	for (size_t i = 0; s == EK_OK && i < image->n; i++) {
-		s = layer_tree_open(&trees[i], image, i, o, err);
-		if (s == EK_OK)
-			s = index_one(image, i, &trees[i], o, store, err);
-	}
+	for (size_t i = 0; s == EK_OK && i < image->n; i++)
+		s = index_one(image, i, &trees[i], o, store, err);
 	if (s == EK_OK)
 		s = merge(trees, image->n, o, store, merged, err);
 	for (size_t i = 0; i < image->n; i++)

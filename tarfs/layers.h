@@ -17,7 +17,8 @@ ek_status layers_expand(struct image *image, const struct tarfs_options *o,
 /* A layer's tree, and what it reads from. */
 struct layer_tree {
 	struct range_source src;
-	struct ek_layer *layer; /* NULL: given away */
+	struct ek_layer *layer;	     /* NULL: given away */
+	struct ek_layer_notes notes; /* of the tar */
 };
 
 /* Read the tar of layer @i; whiteouts are in overlayfs's form. */

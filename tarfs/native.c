@@ -83,8 +83,9 @@ static ek_status build_one(struct image *image, size_t i,
 	how.uuid_mode = EK_UUID_CONTENT;
 	snprintf(name, sizeof(name), "blobs/sha256/.layer-%03zu", i);
 	CLI_TRY(store_file(store, name, &fd, &number, err));
-	CLI_TRY(layer_tree_open(&tree, image, i, o, err));
-	s = ek_build_layer(tree.layer, &how, fd, name, &stats, err);
+	s = layer_tree_open(&tree, image, i, o, err);
+	if (s == EK_OK)
+		s = ek_build_layer(tree.layer, &how, fd, name, &stats, err);
 	layer_tree_close(&tree);
 	if (s != EK_OK)
 		return ek_err_prefix(err, "layer %zu", i);

@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static ek_status path_of(const struct tarfs_options *o, const char *kind,
-			 const struct image_layer *l, const char *end,
-			 char **path, struct ek_err *err)
+ek_status share_path(const struct tarfs_options *o, const char *kind,
+		     const struct image_layer *l, const char *end, char **path,
+		     struct ek_err *err)
 {
 	char *dir = realpath(o->share, NULL);
 	ek_status s = EK_OK;
@@ -46,7 +46,8 @@ ek_status share_open(const struct tarfs_options *o, struct ek_err *err)
 {
 	CLI_TRY(make(o->share, "", err));
 	CLI_TRY(make(o->share, "/blobs", err));
-	return make(o->share, "/leaves", err);
+	CLI_TRY(make(o->share, "/leaves", err));
+	return make(o->share, "/indexes", err);
 }
 
 static ek_status load(const char *path, struct ek_leaves **leaves,
@@ -101,13 +102,13 @@ ek_status share_find(const struct tarfs_options *o, struct image_layer *l,
 	char *path = NULL, *table;
 	ek_status s;
 
-	CLI_TRY(path_of(o, "leaves", l, "", &table, err));
+	CLI_TRY(share_path(o, "leaves", l, "", &table, err));
 	*found = access(table, F_OK) == 0;
 	s = *found ? load(table, &l->leaves, err) : EK_OK;
 	free(table);
 	if (s != EK_OK || !*found)
 		return s;
-	CLI_TRY(path_of(o, "blobs", l, ".tar", &path, err));
+	CLI_TRY(share_path(o, "blobs", l, ".tar", &path, err));
 	s = take(l, path, err);
 	if (s != EK_OK)
 		free(path);
@@ -120,7 +121,7 @@ ek_status share_begin(const struct tarfs_options *o, struct image_layer *l,
 	const struct ek_outfile_options how = {.size = sizeof(how),
 					       .no_sync = o->no_sync};
 
-	CLI_TRY(path_of(o, "blobs", l, ".tar", &l->path, err));
+	CLI_TRY(share_path(o, "blobs", l, ".tar", &l->path, err));
 	CLI_TRY(ek_outfile_open(l->path, &how, &l->sharing, err));
 	l->data = (struct range){.fd = ek_outfile_fd(l->sharing),
 				 .path = l->path};
@@ -157,7 +158,7 @@ ek_status share_commit(const struct tarfs_options *o, struct image_layer *l,
 	l->data.fd = l->shared_fd;
 	l->sharing = NULL;
 	CLI_TRY(ek_outfile_commit(out, err));
-	CLI_TRY(path_of(o, "leaves", l, "", &table, err));
+	CLI_TRY(share_path(o, "leaves", l, "", &table, err));
 	s = put_table(o, l, table, err);
 	free(table);
 	return s;

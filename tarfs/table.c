@@ -33,7 +33,8 @@ static const struct cli_option options[] = {
 	 "for it. 0: of none",
 	 "of layers that are read anyway", NULL, 0},
 	{OPT_SHARE, "share", 0, CLI_REQUIRED, "DIR",
-	 "convert: decompressed layers go to DIR, where other images find them",
+	 "convert: decompressed layers and indexes of layers go to DIR, where "
+	 "other images find them",
 	 "each OUT has its own", NULL, 0},
 	{OPT_ALGORITHM, NULL, 'z', CLI_REQUIRED, "ALGORITHM[,[level=]LEVEL]",
 	 "with --format=erofs: compress, as mkfs.erofs does", "no compression",
