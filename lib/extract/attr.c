@@ -10,8 +10,11 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* umask(2) can only be read by setting it, which other threads would see. */
-static mode_t current_umask(void)
+/*
+ * False: not known, as where /proc is not mounted. umask(2) can only be read by
+ * setting it, which other threads would see.
+ */
+static bool current_umask(mode_t *umask)
 {
 	char line[4096];
 	const char *at;
@@ -20,12 +23,14 @@ static mode_t current_umask(void)
 
 	fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return 022;
+		return false;
 	n = read(fd, line, sizeof(line) - 1);
 	close(fd);
 	line[n > 0 ? n : 0] = '\0';
 	at = strstr(line, "\nUmask:");
-	return at ? (mode_t)strtoul(at + 7, NULL, 8) & 0777 : 022;
+	if (at)
+		*umask = (mode_t)strtoul(at + 7, NULL, 8) & 0777;
+	return at;
 }
 
 static bool wanted(enum ek_preserve preserve, bool by_default)
@@ -37,12 +42,19 @@ static bool wanted(enum ek_preserve preserve, bool by_default)
 void ek_attr_policy_init(struct ek_attr_policy *policy,
 			 const struct ek_extract_options *options)
 {
+	mode_t umask;
+
 	policy->uid = geteuid();
 	policy->root = policy->uid == 0;
 	policy->owner = wanted(options->owner, policy->root);
 	policy->xattrs = !options->no_xattrs;
-	policy->umask = current_umask();
-	policy->mode_mask = 0777 & ~policy->umask;
+	policy->mode_mask = 0777 & ~022u;
+	/* Not known: no file is believed to have the right mode by itself. */
+	policy->umask = 0777;
+	if (current_umask(&umask)) {
+		policy->umask = umask;
+		policy->mode_mask = 0777 & ~(uint32_t)umask;
+	}
 	if (wanted(options->perms, policy->root))
 		policy->mode_mask = 07777;
 	/* Set-id bits are meant for the file's owner, not for the caller. */

@@ -242,10 +242,13 @@ static ek_status open_for_walk(struct ex *ex, uint32_t dir,
 		return status;
 	}
 	ex->open_dirs++;
-	/* Someone may have put another in the place of the one we made. */
+	/*
+	 * Someone may have put another in the place of the one we made. And
+	 * the owner of a directory can give it ACLs at any time.
+	 */
 	(*dirfd)->ours = ek_attr_ours(&ex->policy, (*dirfd)->fd);
-	(*dirfd)->no_acls = ((*dirfd)->ours && ex->dirs.at[dir].no_acls) ||
-			    ek_attr_no_acls((*dirfd)->fd);
+	(*dirfd)->no_acls = (*dirfd)->ours && (ex->dirs.at[dir].no_acls ||
+					       ek_attr_no_acls((*dirfd)->fd));
 	return EK_OK;
 }
 

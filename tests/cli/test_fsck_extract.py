@@ -129,6 +129,21 @@ def test_what_new_files_have_by_themselves(fsck, many, target, umask):
     assert differences(source, where) == []
 
 
+@needs_root
+def test_umask_that_nothing_tells(fsck, many):
+    """Without /proc no file is taken to have the right mode by itself."""
+    top, source = many
+    where = os.path.join(top, "no-proc")
+    os.mkdir(where)
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c",
+         'mount -t tmpfs none /proc && umask 077 && exec "$@"', "sh",
+         fsck.path, "--extract=" + where, os.path.join(top, "x.img")],
+        check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert differences(source, where) == []
+
+
 def test_no_acl_from_above(fsck, image):
     """A default ACL of the target is no part of what was packed."""
     path, source, top = image
