@@ -139,6 +139,19 @@ static void choose_bits(struct sparse *s)
 	s->bits = best;
 }
 
+/* Chunks of @bits cost memory and room, though they are holes. */
+static ek_status pay_chunks(struct sparse *s, unsigned bits, struct ek_err *err)
+{
+	struct ek_build *b = s->b;
+
+	b->sparse_chunks += s->inode->size >> bits;
+	if (b->sparse_chunks <= ALL_CHUNKS_MAX)
+		return EK_OK;
+	return ek_build_fail(s->inode, err, EK_LIMIT,
+			     "more than %" PRIu64 " chunks of sparse files",
+			     ALL_CHUNKS_MAX);
+}
+
 /* Decide to make chunks of the file, if that can be paid. */
 static ek_status take(struct sparse *s, struct ek_err *err)
 {
@@ -146,12 +159,7 @@ static ek_status take(struct sparse *s, struct ek_err *err)
 	uint64_t data = stored(s);
 
 	choose_bits(s);
-	b->sparse_chunks += (s->inode->size >> s->bits) + 1;
-	if (b->sparse_chunks > ALL_CHUNKS_MAX)
-		return ek_build_fail(s->inode, err, EK_LIMIT,
-				     "more than %" PRIu64
-				     " chunks of sparse files",
-				     ALL_CHUNKS_MAX);
+	EK_TRY(pay_chunks(s, s->bits, err));
 	/* The data itself is no cost that a claim makes. */
 	if (data > UINT64_MAX - b->zeros_left)
 		return too_many_zeros(s, err);
@@ -166,9 +174,12 @@ ek_status ek_sparse_plan(struct ek_build *b, struct ek_tree_inode *inode,
 	uint64_t holes, data;
 	/* A manifest has digests of zeros, too: then they are read. */
 	bool may = !b->opt.manifest && ek_compat_has(b, 5, 15);
+	unsigned largest = b->blkszbits + EK_CHUNK_FMT_BITS;
 
 	*sparse = b->opt.no_data;
-	if (b->opt.no_data || !b->src->ops->place)
+	if (*sparse)
+		return pay_chunks(&s, largest, err);
+	if (!b->src->ops->place)
 		return EK_OK;
 	EK_TRY(b->src->ops->place(b->src, inode, &s.places, &s.n, err));
 	if (s.n == EK_PLACE_NONE)
@@ -177,7 +188,7 @@ ek_status ek_sparse_plan(struct ek_build *b, struct ek_tree_inode *inode,
 	data = stored(&s);
 	holes = inode->size > data ? inode->size - data : 0;
 	if (*sparse)
-		return EK_OK;
+		return pay_chunks(&s, largest, err);
 	if (holes <= b->zeros_left &&
 	    !(may && b->opt.index && holes >= INDEX_HOLES)) {
 		b->zeros_left -= holes;

@@ -119,6 +119,19 @@ def test_many_claims(mkfs, work, options):
         assert os.stat(work + "/i.erofs").st_blocks * 512 < GIB
 
 
+@pytest.mark.parametrize("options", [["--tar=f"], ["--clean=0"]],
+                         ids=["full", "no-data"])
+def test_many_files_of_holes_alone(mkfs, work, options):
+    """2 MiB of chunks a header are bounded for all files together."""
+    tar = tars.write(work + "/t.tar", *[member("m%d" % i, 4 * EIB, {})
+                                        for i in range(3000)])
+    done = limited(mkfs, "--quiet", "--tar=f", *options, work + "/i.erofs",
+                   tar)
+    assert done.code == 1
+    assert b"chunks of sparse files" in done.err
+    assert os.listdir(work) == ["t.tar"]
+
+
 def test_who_needs_the_zeros_is_told(mkfs, work):
     """A manifest has digests of all of them; old kernels know no holes."""
     tar = tars.write(work + "/t.tar", member("big", 40 * GIB,
