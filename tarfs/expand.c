@@ -196,7 +196,7 @@ static ek_status prepare(struct expand *x, struct store *store, size_t *jobs,
 	*jobs = 0;
 	*bytes = 0;
 	if (x->o->share)
-		CLI_TRY(share_open(x->o, err));
+		CLI_TRY(share_open(x->o, store->path, err));
 	for (size_t i = 0; i < x->image->n; i++) {
 		struct image_layer *l = &x->image->layers[i];
 

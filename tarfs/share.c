@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,9 +43,25 @@ static ek_status make(const char *dir, const char *name, struct ek_err *err)
 	return s;
 }
 
-ek_status share_open(const struct tarfs_options *o, struct ek_err *err)
+/* A later convert into OUT would remove what other images have there. */
+static ek_status not_in_out(const struct tarfs_options *o, const char *out,
+			    struct ek_err *err)
+{
+	char *dir = realpath(o->share, NULL);
+	bool same = dir && strcmp(dir, out) == 0;
+
+	free(dir);
+	return same ? ek_fail(err, EK_INVALID,
+			      "%s: OUT cannot be the directory of --share too",
+			      o->share)
+		    : EK_OK;
+}
+
+ek_status share_open(const struct tarfs_options *o, const char *out,
+		     struct ek_err *err)
 {
 	CLI_TRY(make(o->share, "", err));
+	CLI_TRY(not_in_out(o, out, err));
 	CLI_TRY(make(o->share, "/blobs", err));
 	CLI_TRY(make(o->share, "/leaves", err));
 	return make(o->share, "/indexes", err);

@@ -24,8 +24,9 @@
 
 #include "tarfs/image.h"
 
-/* Make what is missing of @o->share. */
-ek_status share_open(const struct tarfs_options *o, struct ek_err *err);
+/* Make what is missing of @o->share. EK_INVALID: it is @out, where all goes. */
+ek_status share_open(const struct tarfs_options *o, const char *out,
+		     struct ek_err *err);
 
 /* Take the tar of @l from there; *found. */
 ek_status share_find(const struct tarfs_options *o, struct image_layer *l,

@@ -351,3 +351,12 @@ def test_members_left_out_are_told_again(tarfs, work):
                      work + "/o%d" % i).errors for i in range(2)]
     assert "1 members of unknown type" in told[0]
     assert told[0] == told[1]
+
+
+def test_out_is_not_shared(tarfs, work):
+    source = layout(work, "l", [A])
+    os.mkdir(work + "/o")
+    result = tarfs.fails("convert", "--quiet", "--share=" + work + "/./o",
+                         source, "-o", work + "/o", code=1)
+    assert "--share" in result.errors
+    assert os.listdir(work + "/o") == []
