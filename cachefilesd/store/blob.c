@@ -252,6 +252,33 @@ void ekd_blob_pin(struct ekd_blob *b)
 	pthread_mutex_unlock(&b->map_lock);
 }
 
+static ek_status sync_whole(struct ekd_blob *b, struct ek_err *err)
+{
+	/* A fill tells that it is here before that the map is behind. */
+	atomic_store(&b->dirty, true);
+	EKD_TRY(ekd_blob_checkpoint(b, err));
+	if (!ekd_blob_complete(b))
+		return ek_fail(err, EK_NOTFOUND, "%s is not whole here",
+			       b->entry->name);
+	return EK_OK;
+}
+
+ek_status ekd_blob_lend(struct ekd_blob *b, struct ek_err *err)
+{
+	ek_status status;
+
+	/* Asked before, an eviction under way would not be noticed. */
+	ekd_blob_pin(b);
+	if (ekd_blob_complete(b))
+		status = sync_whole(b, err);
+	else
+		status = ek_fail(err, EK_NOTFOUND, "%s is not whole here",
+				 b->entry->name);
+	if (status != EK_OK)
+		ekd_blob_unpin(b);
+	return status;
+}
+
 void ekd_blob_unpin(struct ekd_blob *b)
 {
 	EKD_BUG_ON(atomic_fetch_sub(&b->pins, 1) == 0);

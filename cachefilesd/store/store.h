@@ -137,11 +137,14 @@ ek_status ekd_blob_fill(struct ekd_blob *blob, uint32_t i, const void *bytes,
 ek_status ekd_blob_read(struct ekd_blob *blob, uint64_t offset, void *to,
 			size_t n, struct ek_err *err);
 
-/*
- * Pinned: a kernel may read the data file itself, so no leaf of it may be
- * evicted. Counted.
- */
+/* Pinned: no leaf of it may be evicted. Counted. */
 void ekd_blob_pin(struct ekd_blob *blob);
+/*
+ * Pin it for a kernel that reads the data file itself, if all of it is here
+ * and its data could be synced. EK_NOTFOUND: it is not whole, or no more.
+ * Nothing is pinned after a failure. Waits for the disk.
+ */
+ek_status ekd_blob_lend(struct ekd_blob *blob, struct ek_err *err);
 void ekd_blob_unpin(struct ekd_blob *blob);
 
 /* Sync data, then maps. Also done by itself in the background. */

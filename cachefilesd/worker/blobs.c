@@ -123,16 +123,40 @@ void blob_put(struct blob *blob)
 	pthread_mutex_unlock(&s->blobs_lock);
 }
 
-ek_status blob_use(struct blob *blob, bool direct, struct ek_err *err)
+static void count_pin(struct blob *blob)
+{
+	pthread_mutex_lock(&blob->service->blobs_lock);
+	blob->pins++;
+	pthread_mutex_unlock(&blob->service->blobs_lock);
+}
+
+bool blob_use_direct(struct blob *blob)
+{
+	struct ek_err err;
+	ek_status status = ekd_blob_lend(blob->stored, &err);
+
+	if (status == EK_OK)
+		count_pin(blob);
+	else if (status != EK_NOTFOUND)
+		ekd_log_event(blob->service->o.log, EKD_LOG_WARNING,
+			      "not-direct", "blob", blob->name, "why", err.text,
+			      NULL);
+	return status == EK_OK;
+}
+
+void blob_pin(struct blob *blob)
+{
+	ekd_blob_pin(blob->stored);
+	count_pin(blob);
+}
+
+ek_status blob_use_door(struct blob *blob, struct ek_err *err)
 {
 	struct ekd_service *s = blob->service;
 	ek_status status = EK_OK;
 
 	pthread_mutex_lock(&s->blobs_lock);
-	if (direct) {
-		ekd_blob_pin(blob->stored);
-		blob->pins++;
-	} else if (!blob->on_door) {
+	if (!blob->on_door) {
 		status = ekd_door_add(s->door, blob->name, blob->size, blob,
 				      err);
 		blob->on_door = status == EK_OK;

@@ -140,7 +140,9 @@ static ek_status open_blob(struct ekd_service *s, struct image *image,
 	if (status != EK_OK)
 		return status;
 	if (fresh)
-		r->direct = ekd_blob_complete(image->blobs[i]->stored);
+		r->direct = blob_use_direct(image->blobs[i]);
+	else if (r->direct)
+		blob_pin(image->blobs[i]);
 	if (r->packed && !r->direct) {
 		blob_put(image->blobs[i]);
 		image->blobs[i] = NULL;
@@ -149,7 +151,8 @@ static ek_status open_blob(struct ekd_service *s, struct image *image,
 			       "here any more: umount and mount it again",
 			       r->digest);
 	}
-	status = blob_use(image->blobs[i], r->direct, err);
+	if (!r->direct)
+		status = blob_use_door(image->blobs[i], err);
 	if (status != EK_OK) {
 		blob_put(image->blobs[i]);
 		image->blobs[i] = NULL;

@@ -273,10 +273,8 @@ static ek_status go_direct(struct ekd_service *s, struct image *image,
 	for (uint32_t i = 0; image->blobs && i < image->record.n_blobs; i++) {
 		struct ekd_record_blob *r = &image->record.blobs[i];
 
-		if (r->direct || !ekd_blob_complete(image->blobs[i]->stored))
-			continue;
-		EK_TRY(blob_use(image->blobs[i], true, err));
-		r->direct = true;
+		if (!r->direct)
+			r->direct = blob_use_direct(image->blobs[i]);
 	}
 	dir = openat(s->images_dir, image->id,
 		     O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

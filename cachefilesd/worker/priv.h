@@ -83,8 +83,15 @@ ek_status blob_get(struct ekd_service *s, const struct ekd_record_blob *r,
 		   const struct ek_leaves *leaves, struct blob **blob,
 		   struct ek_err *err);
 void blob_put(struct blob *blob);
-/* The image reads it by the door, or directly: pinned. Before the mount. */
-ek_status blob_use(struct blob *blob, bool direct, struct ek_err *err);
+/* An image reads it by the door. Before the mount. */
+ek_status blob_use_door(struct blob *blob, struct ek_err *err);
+/*
+ * An image reads it directly: pinned until blob_unpin(). False: it is not
+ * whole, or the disk did not take it, so that only the door is right.
+ */
+bool blob_use_direct(struct blob *blob);
+/* As that, for an image that was mounted so by a predecessor. */
+void blob_pin(struct blob *blob);
 void blob_unpin(struct blob *blob);
 void blob_complete(struct blob *blob, bool on);
 /* The door's hook. */

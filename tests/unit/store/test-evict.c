@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -550,6 +551,67 @@ static void failed_map(void **state)
 	box_free(&box);
 }
 
+/* Asks for a blob while an eviction of it is under way. */
+struct lender {
+	struct ekd_blob *b;
+	sem_t go;
+	bool armed;
+	ek_status status;
+};
+
+static void start_lending(void *arg, const char *name)
+{
+	struct timespec wait = {.tv_nsec = 50 * 1000000};
+	struct lender *l = arg;
+
+	if (!l->armed || strcmp(name, "store:evict-mapped") != 0)
+		return;
+	l->armed = false;
+	sem_post(&l->go);
+	nanosleep(&wait, NULL);
+}
+
+static void *lender(void *arg)
+{
+	struct lender *l = arg;
+
+	sem_wait(&l->go);
+	l->status = ekd_blob_lend(l->b, NULL);
+	return NULL;
+}
+
+static void lending_races_eviction(void **state)
+{
+	struct lender l = {.armed = false};
+	struct ekd_store_hooks hooks = {.arg = &l, .step = start_lending};
+	struct ekd_store_options options = {.quota = N * LEAF,
+					    .hooks = &hooks};
+	struct ekd_blob *two;
+	pthread_t thread;
+	struct box box;
+
+	(void)state;
+	box_new(&box, N * LEAF);
+	box_open(&box, &options);
+	box_blob(&box);
+	assert_int_equal(
+		ekd_blob_open(box.store, "two", box.leaves, NULL, &two, NULL),
+		EK_OK);
+	fill_range(&box, 0, N);
+	assert_int_equal(ekd_store_checkpoint(box.store, NULL), EK_OK);
+	l.b = box.blob;
+	sem_init(&l.go, 0, 0);
+	assert_int_equal(pthread_create(&thread, NULL, lender, &l), 0);
+	l.armed = true;
+	assert_int_equal(ekd_blob_fill(two, 0, box.bytes, LEAF, NULL), EK_OK);
+	pthread_join(thread, NULL);
+	sem_destroy(&l.go);
+	assert_int_equal(l.status, EK_NOTFOUND);
+	assert_false(ekd_blob_complete(box.blob));
+	ekd_blob_close(two);
+	box_free(&box); /* which fails if it is pinned */
+}
+
 const struct CMUnitTest evict_tests[] = {
 	cmocka_unit_test(least_recently_used),
 	cmocka_unit_test(pinned_blobs_stay),
@@ -560,5 +622,6 @@ const struct CMUnitTest evict_tests[] = {
 	cmocka_unit_test(full_disk),
 	cmocka_unit_test(failed_sync),
 	cmocka_unit_test(failed_map),
+	cmocka_unit_test(lending_races_eviction),
 	UNIT_END,
 };

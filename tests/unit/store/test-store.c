@@ -41,7 +41,7 @@ static void put_text(const char *path, const char *text)
 static void versions(void **state)
 {
 	static const char *const others[] = {
-		"erofskit store 2\n", "", "erofskit store 1", "x",
+		"erofskit store 2\n", "erofskit store 1", "x",
 		"erofskit store 1\nand more of it, longer than any version"};
 	struct ek_err err;
 	struct box box;
@@ -58,6 +58,10 @@ static void versions(void **state)
 			ekd_store_open(box.store_path, NULL, &box.store, &err),
 			EK_UNSUPPORTED);
 	}
+	/* The power went before it was written: nothing else is in there. */
+	put_text(path, "");
+	box_open(&box, NULL);
+	box_close(&box);
 	/* A directory with something else in it is not taken over. */
 	unlink(path);
 	snprintf(path, sizeof(path), "%s/letter", box.store_path);
