@@ -360,3 +360,19 @@ def test_out_is_not_shared(tarfs, work):
                          source, "-o", work + "/o", code=1)
     assert "--share" in result.errors
     assert os.listdir(work + "/o") == []
+
+
+def test_a_layer_at_another_place_of_its_file(tarfs, work):
+    """Archives of one length, and layers in them that have changed places."""
+    common = work + "/common"
+    at = []
+    for i, layers in enumerate(([A, B], [B, A])):
+        source = oci.archive(work + "/%d.tar" % i,
+                             oci.docker([oci.Image(layers)]))
+        out, plain = work + "/o%d" % i, work + "/plain%d" % i
+        convert(tarfs, common, source, out, "--check-digests")
+        tarfs.ok("convert", "--quiet", source, "-o", plain)
+        assert indexes(out) == indexes(plain)
+        tarfs.ok("verify", "--quiet", out)
+        at.append([(d["bytes"], d["offset"]) for d in record(out)["devices"]])
+    assert at[0][0][0] == at[1][0][0] and at[0][0] != at[1][1]
