@@ -260,7 +260,7 @@ static ek_status sync_whole(struct ekd_blob *b, struct ek_err *err)
 	if (!ekd_blob_complete(b))
 		return ek_fail(err, EK_NOTFOUND, "%s is not whole here",
 			       b->entry->name);
-	return EK_OK;
+	return atomic_load(&b->lent) ? EK_OK : ekd_files_lent(b, err);
 }
 
 ek_status ekd_blob_lend(struct ekd_blob *b, struct ek_err *err)

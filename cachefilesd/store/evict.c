@@ -2,8 +2,8 @@
 
 /*
  * Room. Blobs that nobody has open go first, whole, the longest unused before
- * others; then the leaves of open blobs that are not pinned, the least recently
- * used first, a batch at a time.
+ * others; then the leaves of open blobs that are not pinned and were never
+ * lent, the least recently used first, a batch at a time.
  *
  * A leaf goes in this order: busy in memory, with its epoch raised (readers
  * notice); out of the map on disk, synced (a power cut cannot bring its bit
@@ -117,7 +117,7 @@ static uint64_t let_go(struct ekd_blob *b, const struct going *going, size_t k)
 static ek_status drop(struct ekd_blob *b, const uint32_t *leaves, size_t n,
 		      struct going *going, uint64_t *freed, struct ek_err *err)
 {
-	bool on_disk, pinned = atomic_load(&b->pins) != 0;
+	bool on_disk, stays = ekd_stays(b);
 	size_t k = seize(b, leaves, n, going, &on_disk);
 	ek_status status = EK_OK;
 
@@ -131,8 +131,8 @@ static ek_status drop(struct ekd_blob *b, const uint32_t *leaves, size_t n,
 		return status;
 	}
 	ekd_step(b->store, EKD_STEP_EVICT_MAPPED);
-	/* A kernel that reads a pinned file itself must not find holes. */
-	if (!pinned)
+	/* A kernel that reads the file itself must not find holes. */
+	if (!stays)
 		punch_all(b, going, k);
 	ekd_step(b->store, EKD_STEP_PUNCHED);
 	*freed = let_go(b, going, k);
@@ -151,7 +151,7 @@ ek_status ekd_drop(struct ekd_blob *b, const uint32_t *leaves, size_t n,
 	if (!going)
 		return ek_fail(err, EK_NOMEM, "no memory to evict");
 	pthread_mutex_lock(&b->map_lock);
-	if (forced || !atomic_load(&b->pins))
+	if (forced || !ekd_stays(b))
 		status = drop(b, leaves, n, going, freed, err);
 	pthread_mutex_unlock(&b->map_lock);
 	free(going);
@@ -272,11 +272,11 @@ static ek_status evict_leaves(struct ekd_store *s, uint64_t want,
 		status = ekd_hold_all(s, &blobs, &n, err);
 	else
 		ek_fail(err, EK_NOMEM, "no memory to evict");
-	/* Those that are not pinned, to the front. */
+	/* Those that need not stay, to the front. */
 	for (size_t k = 0; k < n; k++) {
 		struct ekd_blob *b = blobs[k];
 
-		if (atomic_load(&b->pins))
+		if (ekd_stays(b))
 			continue;
 		blobs[k] = blobs[loose];
 		blobs[loose++] = b;

@@ -103,7 +103,7 @@ static void compare(struct ekd_blob *b, uint32_t i, uint32_t epoch)
 	atomic_fetch_sub(&b->suspects, 1);
 	if (same)
 		atomic_fetch_add(&b->present, 1);
-	else if (!atomic_load(&b->pins))
+	else if (!ekd_stays(b))
 		ekd_leaf_punch(b, i, 1);
 	if (same)
 		ekd_leaf_unclaim(b, i);
@@ -176,7 +176,7 @@ static ek_status write_leaf(struct ekd_blob *b, uint32_t i, const void *bytes,
 		if (status == EK_OK)
 			return EK_OK;
 		/* What fitted is of no use. */
-		if (!atomic_load(&b->pins))
+		if (!ekd_stays(b))
 			ekd_leaf_punch(b, i, 1);
 		if (!ekd_is_full(status, &why) || tries == 4 ||
 		    ekd_make_room(s, n, NULL) != EK_OK) {

@@ -338,8 +338,30 @@ static ek_status load_blob(struct ekd_blob *b, int dir, const char *meta_text,
 	if (other)
 		EKD_TRY(put_meta(b, dir, err));
 	EKD_TRY(open_data(b, dir, err));
+	atomic_store(&b->lent, faccessat(dir, "lent", F_OK, 0) == 0);
 	EKD_TRY(open_map(b, dir, err));
 	return load_state(b, err);
+}
+
+/*
+ * Not synced: what the kernel has mounted does not outlive a power cut. Kept
+ * apart from the data file, whose change time the map goes by.
+ */
+ek_status ekd_files_lent(struct ekd_blob *b, struct ek_err *err)
+{
+	int dir = openat(b->store->blobs, b->entry->name,
+			 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = dir < 0 ? -1 : openat(dir, "lent", OPEN_FLAGS | O_CREAT, 0600);
+	int sys = errno;
+
+	if (dir >= 0)
+		close(dir);
+	if (fd < 0)
+		return ek_fail_sys(err, sys, "cannot note that %s is lent",
+				   b->entry->name);
+	close(fd);
+	atomic_store(&b->lent, true);
+	return EK_OK;
 }
 
 static ek_status load_dir(struct ekd_blob *b, const struct ek_leaves *leaves,
@@ -382,6 +404,7 @@ static void reset(struct ekd_blob *b)
 	memset(&b->map, 0, sizeof(b->map));
 	atomic_store(&b->present, 0);
 	atomic_store(&b->suspects, 0);
+	atomic_store(&b->lent, false);
 }
 
 ek_status ekd_files_open(struct ekd_blob *b, const struct ek_leaves *leaves,

@@ -129,6 +129,7 @@ struct ekd_blob {
 	_Atomic uint8_t *claimed; /* bits of a map that was not believed */
 	_Atomic uint32_t present, suspects, pins, sync_failures;
 	_Atomic bool dirty; /* the map is behind */
+	_Atomic bool lent;  /* see ekd_blob_lend() */
 	uint32_t cursor;    /* of the keeper alone */
 	pthread_mutex_t wait_lock;
 	pthread_cond_t settled;
@@ -141,6 +142,12 @@ struct ekd_blob {
 static inline uint64_t ekd_leaf_start(const struct ekd_blob *b, uint32_t i)
 {
 	return (uint64_t)i * b->leaves->leaf_size;
+}
+
+/* A kernel may read the data file: no hole may be made in it. */
+static inline bool ekd_stays(const struct ekd_blob *b)
+{
+	return atomic_load(&b->pins) || atomic_load(&b->lent);
 }
 
 /* files.c: the system calls, told to the hooks. @what names the file. */
@@ -190,6 +197,8 @@ ek_status ekd_hold_all(struct ekd_store *s, struct ekd_blob ***blobs, size_t *n,
 void ekd_blob_unhold(struct ekd_blob *b);
 
 /* load.c: the files of a blob. */
+/* Note on the disk that it was lent. */
+ek_status ekd_files_lent(struct ekd_blob *b, struct ek_err *err);
 ek_status ekd_files_open(struct ekd_blob *b, const struct ek_leaves *leaves,
 			 const uint8_t *root, const char *recipe,
 			 struct ek_err *err);
@@ -219,7 +228,7 @@ ek_status ekd_make_room(struct ekd_store *s, uint64_t bytes,
 /* Count @bytes as in use, with room made by the quota. */
 ek_status ekd_reserve(struct ekd_store *s, uint64_t bytes, struct ek_err *err);
 /*
- * Let @n leaves go, of a blob that is not pinned or with @forced. Those that
+ * Let @n leaves go, of a blob that need not stay or with @forced. Those that
  * are busy or gone are passed over. *freed bytes.
  */
 ek_status ekd_drop(struct ekd_blob *b, const uint32_t *leaves, size_t n,

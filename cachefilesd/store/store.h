@@ -13,6 +13,7 @@
  *	blobs/NAME/map		presence of leaves, bound to the data file
  *	blobs/NAME/leaves	leaf digests (leaf.h), verified against the root
  *	blobs/NAME/meta		recipe text of the owner, root, sizes
+ *	blobs/NAME/lent		there: a kernel may read the data file itself
  *
  * In memory a bit means: fetched, verified, written. On disk a bit is written
  * only after its data was synced, so that a power cut costs a fetch and never
@@ -143,6 +144,10 @@ void ekd_blob_pin(struct ekd_blob *blob);
  * Pin it for a kernel that reads the data file itself, if all of it is here
  * and its data could be synced. EK_NOTFOUND: it is not whole, or no more.
  * Nothing is pinned after a failure. Waits for the disk.
+ *
+ * Nobody can tell when a kernel has done with a file: from now on no hole is
+ * made in this one, whoever unpins or opens the blob. It goes as a whole, when
+ * nobody has it open: who reads the file then keeps it.
  */
 ek_status ekd_blob_lend(struct ekd_blob *blob, struct ek_err *err);
 void ekd_blob_unpin(struct ekd_blob *blob);

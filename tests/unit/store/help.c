@@ -5,6 +5,7 @@
 
 #include <erofskit/source.h>
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -149,4 +150,20 @@ struct ekd_store_stats stats_of(struct box *box)
 
 	ekd_store_stats(box->store, &stats);
 	return stats;
+}
+
+int divert(int fd, const char *path)
+{
+	int keep = dup(fd), other = open(path, O_RDWR | O_CLOEXEC);
+
+	assert_true(keep >= 0 && other >= 0);
+	assert_int_equal(dup2(other, fd), fd);
+	close(other);
+	return keep;
+}
+
+void restore(int fd, int keep)
+{
+	assert_int_equal(dup2(keep, fd), fd);
+	close(keep);
 }

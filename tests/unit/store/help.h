@@ -46,5 +46,11 @@ void remove_tree(const char *path);
 /* @n, or @soak with EK_SOAK=1 in the environment. */
 int rounds(int n, int soak);
 struct ekd_store_stats stats_of(struct box *box);
+/*
+ * For a while the descriptor @fd leads to @path instead; returns what it led
+ * to, for restore().
+ */
+int divert(int fd, const char *path);
+void restore(int fd, int keep);
 
 #endif

@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -428,23 +427,6 @@ static void full_disk(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* For a while the descriptor @fd leads to @path instead; its file. */
-static int divert(int fd, const char *path)
-{
-	int keep = dup(fd), other = open(path, O_RDWR | O_CLOEXEC);
-
-	assert_true(keep >= 0 && other >= 0);
-	assert_int_equal(dup2(other, fd), fd);
-	close(other);
-	return keep;
-}
-
-static void restore(int fd, int keep)
-{
-	assert_int_equal(dup2(keep, fd), fd);
-	close(keep);
-}
-
 /* What a failed sync may have lost counts no more. */
 static void failed_sync(void **state)
 {
@@ -551,67 +533,6 @@ static void failed_map(void **state)
 	box_free(&box);
 }
 
-/* Asks for a blob while an eviction of it is under way. */
-struct lender {
-	struct ekd_blob *b;
-	sem_t go;
-	bool armed;
-	ek_status status;
-};
-
-static void start_lending(void *arg, const char *name)
-{
-	struct timespec wait = {.tv_nsec = 50 * 1000000};
-	struct lender *l = arg;
-
-	if (!l->armed || strcmp(name, "store:evict-mapped") != 0)
-		return;
-	l->armed = false;
-	sem_post(&l->go);
-	nanosleep(&wait, NULL);
-}
-
-static void *lender(void *arg)
-{
-	struct lender *l = arg;
-
-	sem_wait(&l->go);
-	l->status = ekd_blob_lend(l->b, NULL);
-	return NULL;
-}
-
-static void lending_races_eviction(void **state)
-{
-	struct lender l = {.armed = false};
-	struct ekd_store_hooks hooks = {.arg = &l, .step = start_lending};
-	struct ekd_store_options options = {.quota = N * LEAF,
-					    .hooks = &hooks};
-	struct ekd_blob *two;
-	pthread_t thread;
-	struct box box;
-
-	(void)state;
-	box_new(&box, N * LEAF);
-	box_open(&box, &options);
-	box_blob(&box);
-	assert_int_equal(
-		ekd_blob_open(box.store, "two", box.leaves, NULL, &two, NULL),
-		EK_OK);
-	fill_range(&box, 0, N);
-	assert_int_equal(ekd_store_checkpoint(box.store, NULL), EK_OK);
-	l.b = box.blob;
-	sem_init(&l.go, 0, 0);
-	assert_int_equal(pthread_create(&thread, NULL, lender, &l), 0);
-	l.armed = true;
-	assert_int_equal(ekd_blob_fill(two, 0, box.bytes, LEAF, NULL), EK_OK);
-	pthread_join(thread, NULL);
-	sem_destroy(&l.go);
-	assert_int_equal(l.status, EK_NOTFOUND);
-	assert_false(ekd_blob_complete(box.blob));
-	ekd_blob_close(two);
-	box_free(&box); /* which fails if it is pinned */
-}
-
 const struct CMUnitTest evict_tests[] = {
 	cmocka_unit_test(least_recently_used),
 	cmocka_unit_test(pinned_blobs_stay),
@@ -622,6 +543,5 @@ const struct CMUnitTest evict_tests[] = {
 	cmocka_unit_test(full_disk),
 	cmocka_unit_test(failed_sync),
 	cmocka_unit_test(failed_map),
-	cmocka_unit_test(lending_races_eviction),
 	UNIT_END,
 };
