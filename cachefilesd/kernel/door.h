@@ -85,8 +85,8 @@ ek_status ekd_door_open(int fd, const struct ekd_door_kept *kept,
 ek_status ekd_door_add(struct ekd_door *door, const char *name, uint64_t size,
 		       void *cookie, struct ek_err *err);
 /*
- * No further reads of it; returns when none is under way, so that the cookie
- * may go. Not from hooks. EK_NOTFOUND.
+ * No further reads of it; returns when none is under way and no hook is with
+ * one, so that the cookie may go. Not from hooks. EK_NOTFOUND.
  */
 ek_status ekd_door_remove(struct ekd_door *door, const char *name,
 			  struct ek_err *err);

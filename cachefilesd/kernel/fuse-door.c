@@ -230,6 +230,15 @@ static void answer_statfs(struct ekd_door *door, const struct ekd_fuse_in *in)
 	reply(door, in->unique, 0, &out, sizeof(out));
 }
 
+/* The hook of a read came back: the file may go. */
+static void let_go(struct ekd_door *door, struct ekd_fuse_file *file)
+{
+	pthread_mutex_lock(&door->lock);
+	file->under_way--;
+	pthread_cond_broadcast(&door->returned);
+	pthread_mutex_unlock(&door->lock);
+}
+
 /* A read: true when the request was given away. */
 static bool give_read(struct ekd_door_request *request,
 		      const struct ekd_fuse_in *in)
@@ -245,7 +254,8 @@ static bool give_read(struct ekd_door_request *request,
 		size = file->size - in->offset;
 		request->size = size < in->size ? (uint32_t)size : in->size;
 		request->file = file;
-		file->under_way++;
+		/* One for the answer, one for the hook: it may outlast it. */
+		file->under_way += 2;
 		door->live++;
 	}
 	if (!file)
@@ -267,6 +277,7 @@ static bool give_read(struct ekd_door_request *request,
 	__atomic_fetch_add(&door->gauge->waiting, 1, __ATOMIC_RELAXED);
 	step(door, "door:read");
 	door->hooks.read(door->hooks.arg, request);
+	let_go(door, file);
 	return true;
 }
 

@@ -23,7 +23,8 @@ struct box {
 	struct ekd_door_gauge gauge;
 	struct ekd_door_request *held[64];
 	unsigned n_held;
-	bool hold; /* keep requests instead of answering */
+	bool hold;   /* keep requests instead of answering */
+	bool linger; /* the hook comes back after the answer, late (atomic) */
 	pthread_mutex_t lock;
 	uint8_t reply[MAX];
 };
@@ -54,6 +55,8 @@ static void on_read(void *arg, struct ekd_door_request *request)
 	pthread_mutex_unlock(&box->lock);
 	if (!hold)
 		answer(request);
+	while (__atomic_load_n(&box->linger, __ATOMIC_ACQUIRE))
+		usleep(1000);
 }
 
 static void open_box(struct box *box, bool resend, unsigned threads)
@@ -309,6 +312,31 @@ static void test_remove(void **state)
 	close_box(&box);
 }
 
+/* Nor before the hook came back: it may use the cookie after the answer. */
+static void test_remove_hook(void **state)
+{
+	uint64_t node = ekd_fuse_node("blob");
+	struct removal removal;
+	pthread_t thread;
+	struct box box;
+	size_t n;
+
+	(void)state;
+	open_box(&box, false, 2);
+	box.linger = true;
+	assert_int_equal(ekd_door_start(box.door, NULL), EK_OK);
+	assert_int_equal(read_at(&box, node, 0, 512, &n), 0);
+	removal = (struct removal){.box = &box};
+	pthread_create(&thread, NULL, remove_it, &removal);
+	while (call(&box, FUSE_GETATTR, node, "................", 16, &n) == 0)
+		;
+	usleep(50000);
+	assert_false(__atomic_load_n(&removal.done, __ATOMIC_ACQUIRE));
+	__atomic_store_n(&box.linger, false, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	close_box(&box);
+}
+
 /* A successor asks for re-delivery first, and echoes what comes. */
 static void test_resend(void **state)
 {
@@ -404,6 +432,7 @@ const struct CMUnitTest door_tests[] = {cmocka_unit_test(test_reads),
 					cmocka_unit_test(test_names),
 					cmocka_unit_test(test_later),
 					cmocka_unit_test(test_remove),
+					cmocka_unit_test(test_remove_hook),
 					cmocka_unit_test(test_resend),
 					cmocka_unit_test(test_stop),
 					cmocka_unit_test(test_broken),
