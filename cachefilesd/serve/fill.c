@@ -97,7 +97,7 @@ static void not_stored(struct ekd_flight *f, uint32_t i, ek_status status,
 		s->stats.no_room++;
 		ekd_background_full(s, err);
 	}
-	ekd_read_fail(s, i, i + 1, status, err, out);
+	ekd_read_fail(s, i, i + 1, EKD_NEVER, status, err, out);
 }
 
 /*
@@ -185,7 +185,8 @@ static void retry(struct ekd_flight *f, uint32_t first, uint32_t end)
 	if (status != EK_OK) {
 		ekd_note_error(s, &err);
 		if (f->why == EKD_WHY_DEMAND)
-			ekd_read_fail(s, first, end, status, &err, &out);
+			ekd_read_fail(s, first, end, f->started, status, &err,
+				      &out);
 		else if (f->why >= EKD_WHY_PREFETCH && !s->closing)
 			ekd_background_failed(s, f, &err);
 	}

@@ -19,12 +19,8 @@ static const uint32_t most_flights[EKD_WHYS] = {16, 12, 6, 2};
 static const uint32_t quarters[EKD_WHYS] = {4, 3, 2, 1};
 /* Prefetches beside demand. */
 #define PREFETCH_BESIDE 2
-/*
- * A demand request that is so late (microseconds) seems stalled and another is
- * sent, but no more than HEDGES for one leaf.
- */
-#define STALLED 2000000
-#define HEDGES	2
+/* Beside a stalled demand request others are sent, up to so many for a leaf. */
+#define HEDGES 2
 /* A held flight for which there is no memory tries again after so long. */
 #define HELD_AGAIN 20000
 
@@ -62,8 +58,8 @@ static int64_t patience(const struct ekd_served *s, const struct ekd_flight *f)
 
 	if (f->why != EKD_WHY_DEMAND)
 		return f->due + 2 * fresh(s) + 10000;
-	if (stalled < STALLED)
-		stalled = STALLED;
+	if (stalled < ekd_stalled(s))
+		stalled = ekd_stalled(s);
 	return f->due + stalled;
 }
 
@@ -226,7 +222,8 @@ static void failed(struct ekd_flight *f, ek_status status,
 	ekd_note_error(s, err);
 	ekd_serve_at(s->serve, EKD_AT_FAILED);
 	if (f->why == EKD_WHY_DEMAND)
-		ekd_read_fail(s, f->first, f->end, status, err, out);
+		ekd_read_fail(s, f->first, f->end, f->started, status, err,
+			      out);
 	else if (f->why >= EKD_WHY_PREFETCH && !s->closing)
 		ekd_background_failed(s, f, err);
 }
@@ -475,8 +472,12 @@ bool ekd_plan(struct ekd_served *s, struct ekd_read *r, struct ekd_read **out)
 			break;
 		}
 		if (status != EK_OK) {
-			ekd_read_fail(s, first, end, status, &err, out);
-			return false;
+			ekd_read_fail(s, first, end, now, status, &err, out);
+			if (!r->own.link)
+				return false;
+			/* It waits for another, and tries this later. */
+			recheck = sooner(recheck, now + ekd_stalled(s));
+			continue;
 		}
 		recheck = sooner(recheck, patience(s, s->flights));
 	}

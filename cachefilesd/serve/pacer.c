@@ -59,6 +59,7 @@ static void look_at_readers(struct ekd_served *s, int64_t now, int64_t *next,
 			*next = now;
 			return;
 		}
+		after = r->own.next;
 		*next = sooner(*next, sooner(r->own.deadline, r->own.recheck));
 	}
 }

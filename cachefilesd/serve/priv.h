@@ -202,15 +202,24 @@ const struct ekd_flight *ekd_read_flight(const struct ekd_served *s,
 /* Leaf @leaf is verified: copy it to all that want it. */
 void ekd_read_deliver(struct ekd_served *s, uint32_t leaf, const uint8_t *bytes,
 		      struct ekd_read **out);
-/* Fail all that want a leaf of [first, end). */
+/*
+ * A request sent at @asked for leaves [first, end) came to nothing: fail all
+ * that want one of them, but for those that another request may still serve and
+ * those that came later and have not asked for themselves yet.
+ */
 void ekd_read_fail(struct ekd_served *s, uint32_t first, uint32_t end,
-		   ek_status status, const struct ek_err *err,
+		   int64_t asked, ek_status status, const struct ek_err *err,
 		   struct ekd_read **out);
 
 /* flight.c; serve->lock is held. */
+/* Microseconds that a demand request may be late. */
+static inline int64_t ekd_stalled(const struct ekd_served *s)
+{
+	return s->serve->options.stalled_ms * INT64_C(1000);
+}
 /*
- * Start what @r needs and is not under way. False: that failed, @r and maybe
- * others are in @out.
+ * Start what @r needs and is not under way. False: that failed, @r is in @out.
+ * Others may be there in any case.
  */
 bool ekd_plan(struct ekd_served *s, struct ekd_read *r, struct ekd_read **out);
 /* The same for all that wait, of all blobs that lacked memory. */

@@ -130,26 +130,55 @@ void ekd_read_deliver(struct ekd_served *s, uint32_t leaf, const uint8_t *bytes,
 	}
 }
 
-static bool wants_any(const struct ekd_read *r, uint32_t first, uint32_t end)
+/* Is a request for leaf @leaf under way that may still answer a reader? */
+static bool is_asked(const struct ekd_served *s, uint32_t leaf)
 {
+	const struct ekd_flight *f = ekd_flight_of(s, leaf);
+
+	return f && (f->why == EKD_WHY_DEMAND || f->state != EKD_HELD);
+}
+
+/* *lost: a leaf of [first, end) that @r wants, none else is asked for it. */
+static bool wants_any(const struct ekd_served *s, const struct ekd_read *r,
+		      uint32_t first, uint32_t end, bool *lost)
+{
+	bool wants = false;
+
+	*lost = false;
 	if (first < r->own.first)
 		first = r->own.first;
-	for (; first < end && first < r->own.end; first++)
-		if (!ekd_has(r, first))
-			return true;
-	return false;
+	for (; first < end && first < r->own.end; first++) {
+		if (ekd_has(r, first))
+			continue;
+		wants = true;
+		if (!is_asked(s, first))
+			*lost = true;
+	}
+	return wants;
 }
 
 void ekd_read_fail(struct ekd_served *s, uint32_t first, uint32_t end,
-		   ek_status status, const struct ek_err *err,
+		   int64_t asked, ek_status status, const struct ek_err *err,
 		   struct ekd_read **out)
 {
 	struct ekd_read *r, *next;
 
 	for (r = s->waiters; r; r = next) {
+		int64_t again = ekd_now_us();
+		bool lost;
+
 		next = r->own.next;
-		if (wants_any(r, first, end))
+		if (!wants_any(s, r, first, end, &lost))
+			continue;
+		if (lost && r->own.since <= asked) {
 			ekd_read_end(s, r, status, err, out);
+			continue;
+		}
+		if (!lost)
+			again += ekd_stalled(s);
+		if (again < r->own.recheck)
+			r->own.recheck = again;
+		ekd_pacer_at(s->serve, r->own.recheck);
 	}
 }
 

@@ -79,6 +79,8 @@ static void defaults(struct ekd_serve_options *o)
 		o->blob_max = 24u << 20;
 	if (!o->wrong_tries)
 		o->wrong_tries = 4;
+	if (!o->stalled_ms)
+		o->stalled_ms = 2000;
 }
 
 static void stop_threads(struct ekd_serve *v)

@@ -72,10 +72,12 @@ struct ekd_serve_options {
 	uint32_t fetch_max;	/* bytes of one request; 0: 4 MiB */
 	/* Read-ahead of one reader; 0: 16 MiB; less than a leaf: none. */
 	uint32_t ahead_max;
-	uint32_t fill_threads;	/* that verify and write; 0: 2 */
-	uint64_t memory_max;	/* bytes under way; 0: 32 MiB */
-	uint64_t blob_max;	/* of one blob; 0: 24 MiB */
-	uint32_t wrong_tries;	/* requests for a leaf that is wrong; 0: 4 */
+	uint32_t fill_threads; /* that verify and write; 0: 2 */
+	uint64_t memory_max;   /* bytes under way; 0: 32 MiB */
+	uint64_t blob_max;     /* of one blob; 0: 24 MiB */
+	uint32_t wrong_tries;  /* requests for a leaf that is wrong; 0: 4 */
+	/* A request that is so late seems lost, another is sent; 0: 2,000. */
+	uint32_t stalled_ms;
 	uint64_t complete_rate; /* bytes a second of completion; 0: no limit */
 	/* For tests: told of each step (ekd_serve_steps), maybe with locks. */
 	void (*step)(void *arg, const char *name);

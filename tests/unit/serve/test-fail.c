@@ -156,7 +156,7 @@ static void closed_meanwhile(void **state)
 static void stalled(void **state)
 {
 	struct rig rig;
-	struct rig_options o = {.size = 8 * LEAF};
+	struct rig_options o = {.size = 8 * LEAF, .serve.stalled_ms = 50};
 	struct pending *p;
 
 	(void)state;
@@ -167,6 +167,80 @@ static void stalled(void **state)
 	assert_int_equal(read_end(&rig, p, NULL), EK_OK);
 	assert_int_equal(fake_requests(rig.fake), 2);
 	assert_int_equal(rig_stats(&rig).doubled, 1);
+	rig_free(&rig);
+}
+
+/*
+ * Two requests for one leaf: the second breaks, and the reader gets what the
+ * first brings.
+ */
+static void hedge_breaks(void **state)
+{
+	struct rig rig;
+	struct rig_options o = {.size = 8 * LEAF, .serve.stalled_ms = 50};
+	struct pending *p;
+
+	(void)state;
+	rig_new(&rig, &o);
+	fake_set(rig.fake, true, RIGHT, 0);
+	p = read_start(&rig, 0, LEAF);
+	fake_set(rig.fake, false, FAIL, 1);
+	fake_wait(rig.fake, 2);
+	wait_until(rig_stats(&rig).request_failures == 1);
+	fake_release(rig.fake);
+	assert_int_equal(read_end(&rig, p, NULL), EK_OK);
+	assert_int_equal(rig_stats(&rig).failed, 0);
+	rig_free(&rig);
+}
+
+/* The second cannot even be sent; it is tried again, but not at once. */
+static void hedge_refused(void **state)
+{
+	struct rig rig;
+	struct rig_options o = {.size = 8 * LEAF, .serve.stalled_ms = 50};
+	struct pending *p;
+	unsigned n;
+
+	(void)state;
+	rig_new(&rig, &o);
+	fake_set(rig.fake, true, RIGHT, 0);
+	p = read_start(&rig, 0, LEAF);
+	fake_set(rig.fake, true, REFUSE, 0);
+	fake_wait(rig.fake, 3);
+	assert_false(read_over(p));
+	fake_release(rig.fake);
+	assert_int_equal(read_end(&rig, p, NULL), EK_OK);
+	n = fake_requests(rig.fake);
+	assert_in_range(n, 3, 100);
+	rig_free(&rig);
+}
+
+/* It joined what another asked for: that breaks, and it asks for itself. */
+static void late_joiner(void **state)
+{
+	struct rig rig;
+	struct rig_options o = {.size = 8 * LEAF};
+	struct pending *first, *late;
+
+	(void)state;
+	rig_new(&rig, &o);
+	fake_set(rig.fake, true, FAIL, 1);
+	first = read_start(&rig, 0, 4 * LEAF);
+	sleep_ms(2);
+	late = read_start(&rig, LEAF, LEAF);
+	assert_int_equal(fake_requests(rig.fake), 1);
+	fake_release(rig.fake);
+	assert_int_equal(read_end(&rig, first, NULL), EK_IO);
+	assert_int_equal(read_end(&rig, late, NULL), EK_OK);
+	assert_int_equal(rig_stats(&rig).failed, 1);
+	/* Whoever asked for himself is told. */
+	fake_set(rig.fake, true, FAIL, 2);
+	first = read_start(&rig, 4 * LEAF, 4 * LEAF);
+	sleep_ms(2);
+	late = read_start(&rig, 5 * LEAF, LEAF);
+	fake_release(rig.fake);
+	assert_int_equal(read_end(&rig, first, NULL), EK_IO);
+	assert_int_equal(read_end(&rig, late, NULL), EK_IO);
 	rig_free(&rig);
 }
 
@@ -251,9 +325,17 @@ static void leaf_too_large(void **state)
 }
 
 const struct CMUnitTest fail_tests[] = {
-	cmocka_unit_test(broken_then_well), cmocka_unit_test(deadline),
-	cmocka_unit_test(wrong_once),	    cmocka_unit_test(always_wrong),
-	cmocka_unit_test(no_room),	    cmocka_unit_test(closed_meanwhile),
-	cmocka_unit_test(stalled),	    cmocka_unit_test(who_waits),
-	cmocka_unit_test(leaf_too_large),   UNIT_END,
+	cmocka_unit_test(broken_then_well),
+	cmocka_unit_test(deadline),
+	cmocka_unit_test(wrong_once),
+	cmocka_unit_test(always_wrong),
+	cmocka_unit_test(no_room),
+	cmocka_unit_test(closed_meanwhile),
+	cmocka_unit_test(stalled),
+	cmocka_unit_test(who_waits),
+	cmocka_unit_test(hedge_breaks),
+	cmocka_unit_test(hedge_refused),
+	cmocka_unit_test(late_joiner),
+	cmocka_unit_test(leaf_too_large),
+	UNIT_END,
 };
