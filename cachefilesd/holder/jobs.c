@@ -20,12 +20,29 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static struct ekd_job *find_free(struct ekd_state *h)
+/* It may wait for the door. */
+static bool may_wait(uint32_t op)
 {
-	for (unsigned i = 0; i < EKD_JOBS; i++)
+	return op == EKD_OP_MOUNT || op == EKD_OP_OVERLAY ||
+	       op == EKD_OP_UMOUNT;
+}
+
+/*
+ * Those that wait leave room for the others: a worker that starts asks what
+ * is mounted and for its files, and only then are they answered.
+ */
+static struct ekd_job *find_free(struct ekd_state *h, uint32_t op)
+{
+	struct ekd_job *found = NULL;
+	unsigned waiting = 0;
+
+	for (unsigned i = 0; i < EKD_JOBS; i++) {
 		if (h->jobs[i].pid == 0)
-			return &h->jobs[i];
-	return NULL;
+			found = &h->jobs[i];
+		else
+			waiting += may_wait(h->jobs[i].op);
+	}
+	return may_wait(op) && waiting >= EKD_JOBS_FUSE ? NULL : found;
 }
 
 bool ekd_job_any(const struct ekd_state *h)
@@ -86,7 +103,7 @@ bool ekd_job_start(struct ekd_state *h,
 				     struct ekd_result *result,
 				     struct ek_err *err))
 {
-	struct ekd_job *job = find_free(h);
+	struct ekd_job *job = find_free(h, h->in.op);
 	pid_t pid;
 
 	if (!job)
@@ -191,7 +208,7 @@ bool ekd_job_reload(struct ekd_state *h)
 {
 	static const char *const words[] = {"config", NULL};
 	const char *const *argv = h->options->config_argv;
-	struct ekd_job *job = find_free(h);
+	struct ekd_job *job = find_free(h, EKD_OP_CONFIG);
 	int memory = memfd_create("erofs-cachefilesd config", MFD_CLOEXEC);
 	pid_t pid = -1;
 

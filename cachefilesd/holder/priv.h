@@ -8,9 +8,14 @@
 
 #include <time.h>
 
-/* Children at once; the time after which one is killed. */
-#define EKD_JOBS  16
-#define EKD_JOB_S 120
+/*
+ * Children at once; those of them that mount or unmount, which may wait for
+ * reads that only another worker will answer; the time after which one is
+ * killed.
+ */
+#define EKD_JOBS      64
+#define EKD_JOBS_FUSE 32
+#define EKD_JOB_S     120
 /* Deaths that are remembered for the back-off. */
 #define EKD_DEATHS 8
 
