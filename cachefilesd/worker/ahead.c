@@ -63,8 +63,7 @@ ek_status ekd_service_complete(struct ekd_service *service, const char *which,
 	image->record.complete = on;
 	pthread_mutex_unlock(&service->lock);
 	if (change) {
-		for (uint32_t i = 0; i < image->record.n_blobs; i++)
-			blob_complete(image->blobs[i], on);
+		image_complete(image, on);
 		status = save(service, image, err);
 	}
 	image_release(service, image);
@@ -109,7 +108,7 @@ static ek_status prefetch_trace(struct ekd_service *s,
 	size_t n;
 	int fd;
 
-	EK_TRY(ekd_holder_open_local(s->holder, path, 0, &fd, err));
+	EK_TRY(ekd_holder_open_local(s->holder, path, &fd, err));
 	status = files_read(fd, path, EKD_TRACE_MAX, &text, &n, err);
 	close(fd);
 	if (status != EK_OK)

@@ -13,11 +13,67 @@ static ek_status backend_of(struct ekd_service *s,
 	int fd;
 
 	if (r->kind == EKD_FROM_LOCAL) {
-		EK_TRY(ekd_holder_open_local(s->holder, r->from, 0, &fd, err));
+		EK_TRY(ekd_holder_open_local(s->holder, r->from, &fd, err));
 		return ekd_backend_local(fd, backend, err);
 	}
 	EK_TRY(ekd_reference_parse(r->from, &ref, err));
 	return ekd_backend_registry(s->fetch, &ref, r->digest, backend, err);
+}
+
+static ek_status never(struct ekd_backend *backend, uint64_t offset, size_t n,
+		       enum ekd_priority priority, uint32_t deadline_ms,
+		       ekd_fetched done, void *arg, uint64_t *id,
+		       struct ek_err *err)
+{
+	(void)backend;
+	(void)offset;
+	(void)n;
+	(void)priority;
+	(void)deadline_ms;
+	(void)done;
+	(void)arg;
+	(void)id;
+	return ek_fail(err, EK_IO, "where it came from is gone: umount");
+}
+
+static void cancel_none(struct ekd_backend *backend, uint64_t id)
+{
+	(void)backend;
+	(void)id;
+}
+
+static ek_status info_none(struct ekd_backend *backend, uint64_t id,
+			   struct ekd_fetch_info *info, struct ek_err *err)
+{
+	(void)backend;
+	(void)info;
+	return ek_fail(err, EK_NOTFOUND, "no request %llu",
+		       (unsigned long long)id);
+}
+
+static void free_backend(struct ekd_backend *backend)
+{
+	free(backend);
+}
+
+/* Of a blob that is mounted, whose source cannot be opened any more. */
+static ek_status backend_none(struct ekd_service *s,
+			      const struct ekd_record_blob *r,
+			      const struct ek_err *why,
+			      struct ekd_backend **backend, struct ek_err *err)
+{
+	*backend = malloc(sizeof(**backend));
+	if (!*backend)
+		return ek_fail(err, EK_NOMEM, "no memory for a blob");
+	**backend = (struct ekd_backend){
+		.start = never,
+		.cancel = cancel_none,
+		.info = info_none,
+		.free = free_backend,
+	};
+	ekd_log_event(s->o.log, EKD_LOG_ERROR, "no-source", "blob", r->name,
+		      "from", r->from, "why", why->text, NULL);
+	return EK_OK;
 }
 
 static ek_status open_stored(struct ekd_service *s,
@@ -32,10 +88,11 @@ static ek_status open_stored(struct ekd_service *s,
 }
 
 static ek_status make(struct ekd_service *s, const struct ekd_record_blob *r,
-		      const struct ek_leaves *leaves, struct blob *b,
-		      struct ek_err *err)
+		      const struct ek_leaves *leaves, bool mounted,
+		      struct blob *b, struct ek_err *err)
 {
 	struct ekd_backend *backend;
+	struct ek_err why;
 	ek_status status;
 
 	b->service = s;
@@ -50,7 +107,11 @@ static ek_status make(struct ekd_service *s, const struct ekd_record_blob *r,
 			       "size",
 			       r->digest);
 	}
-	status = backend_of(s, r, &backend, err);
+	status = backend_of(s, r, &backend, &why);
+	if (status != EK_OK && mounted)
+		status = backend_none(s, r, &why, &backend, &why);
+	if (status != EK_OK && err)
+		*err = why;
 	if (status == EK_OK)
 		status = ekd_served_open(s->serve, b->stored, backend, NULL,
 					 NULL, &b->served, err);
@@ -70,8 +131,8 @@ static ek_status same(const struct blob *b, const struct ekd_record_blob *r,
 }
 
 ek_status blob_get(struct ekd_service *s, const struct ekd_record_blob *r,
-		   const struct ek_leaves *leaves, struct blob **blob,
-		   struct ek_err *err)
+		   const struct ek_leaves *leaves, bool mounted,
+		   struct blob **blob, struct ek_err *err)
 {
 	ek_status status;
 	struct blob *b;
@@ -84,7 +145,7 @@ ek_status blob_get(struct ekd_service *s, const struct ekd_record_blob *r,
 		b->users += status == EK_OK;
 	} else if (!(b = calloc(1, sizeof(*b)))) {
 		status = ek_fail(err, EK_NOMEM, "no memory for a blob");
-	} else if ((status = make(s, r, leaves, b, err)) == EK_OK) {
+	} else if ((status = make(s, r, leaves, mounted, b, err)) == EK_OK) {
 		b->users = 1;
 		b->next = s->blobs;
 		s->blobs = b;

@@ -88,21 +88,32 @@ void image_remove(struct ekd_service *s, struct image *image)
 
 static void close_blobs(struct image *image)
 {
-	for (uint32_t i = 0; image->blobs && i < image->record.n_blobs; i++) {
-		struct blob *blob = image->blobs[i];
+	struct blob **blobs = image->blobs ? image->blobs : image->some;
 
-		if (!blob)
+	image_complete(image, false);
+	for (uint32_t i = 0; blobs && i < image->record.n_blobs; i++) {
+		if (!blobs[i])
 			continue;
 		if (image->trace)
-			ekd_served_record(blob->served, NULL, NULL);
-		if (image->record.complete)
-			blob_complete(blob, false);
+			ekd_served_record(blobs[i]->served, NULL, NULL);
 		if (image->record.blobs[i].direct)
-			blob_unpin(blob);
-		blob_put(blob);
+			blob_unpin(blobs[i]);
+		blob_put(blobs[i]);
 	}
-	free(image->blobs);
-	image->blobs = NULL;
+	free(blobs);
+	image->blobs = image->some = NULL;
+}
+
+void image_complete(struct image *image, bool on)
+{
+	struct blob **blobs = image->blobs ? image->blobs : image->some;
+
+	if (image->completing == on)
+		return;
+	image->completing = on;
+	for (uint32_t i = 0; blobs && i < image->record.n_blobs; i++)
+		if (blobs[i])
+			blob_complete(blobs[i], on);
 }
 
 void image_drop_kept(struct image *image)
@@ -130,11 +141,11 @@ static ek_status open_blob(struct ekd_service *s, struct image *image,
 {
 	struct ekd_record_blob *r = &image->record.blobs[i];
 	struct ek_leaves *leaves;
-	ek_status status = blob_get(s, r, NULL, &image->blobs[i], err);
+	ek_status status = blob_get(s, r, NULL, !fresh, &image->blobs[i], err);
 
 	if (status == EK_NOTFOUND || (fresh && status == EK_DIFFERS)) {
 		EK_TRY(files_get_leaves(dir, i, r->root, &leaves, err));
-		status = blob_get(s, r, leaves, &image->blobs[i], err);
+		status = blob_get(s, r, leaves, !fresh, &image->blobs[i], err);
 		ek_leaves_free(leaves);
 	}
 	if (status != EK_OK)
@@ -153,14 +164,11 @@ static ek_status open_blob(struct ekd_service *s, struct image *image,
 	}
 	if (!r->direct)
 		status = blob_use_door(image->blobs[i], err);
-	if (status != EK_OK) {
-		blob_put(image->blobs[i]);
-		image->blobs[i] = NULL;
-		return status;
-	}
-	if (image->record.complete)
-		blob_complete(image->blobs[i], true);
-	return EK_OK;
+	if (status == EK_OK)
+		return EK_OK;
+	blob_put(image->blobs[i]);
+	image->blobs[i] = NULL;
+	return status;
 }
 
 ek_status image_open_blobs(struct ekd_service *s, struct image *image,
@@ -169,16 +177,30 @@ ek_status image_open_blobs(struct ekd_service *s, struct image *image,
 	int dir = openat(s->images_dir, image->id,
 			 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	ek_status status = EK_OK;
+	struct ek_err why;
 
 	image->blobs = calloc(image->record.n_blobs + 1, sizeof(struct blob *));
 	if (!image->blobs)
 		status = ek_fail(err, EK_NOMEM, "no memory for blobs");
-	for (uint32_t i = 0; status == EK_OK && i < image->record.n_blobs; i++)
-		status = open_blob(s, image, i, dir, fresh, err);
+	for (uint32_t i = 0; image->blobs && i < image->record.n_blobs; i++) {
+		ek_status one = open_blob(s, image, i, dir, fresh, &why);
+
+		if (one == EK_OK || status != EK_OK)
+			continue;
+		status = one;
+		if (err)
+			*err = why;
+		if (fresh)
+			break;
+	}
 	if (dir >= 0)
 		close(dir);
-	if (status != EK_OK)
+	if (status != EK_OK && fresh) {
 		close_blobs(image);
+	} else if (status != EK_OK) {
+		image->some = image->blobs;
+		image->blobs = NULL;
+	}
 	return status;
 }
 

@@ -55,7 +55,7 @@ static ek_status open_at(const struct out *out, const char *path, int *fd,
 	char whole[EKD_SOURCE_TEXT];
 
 	EK_TRY(place(out, path, whole, err));
-	return ekd_holder_open_local(out->s->holder, whole, 0, fd, err);
+	return ekd_holder_open_local(out->s->holder, whole, fd, err);
 }
 
 /* Copy @from to index.erofs of the image; @sha gets its digest. */

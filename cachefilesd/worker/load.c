@@ -81,10 +81,12 @@ static void complain(struct ekd_service *s, struct image *image,
 /* What is direct but not whole has readers that see holes: make it whole. */
 static void mend(struct ekd_service *s, struct image *image)
 {
-	for (uint32_t i = 0; i < image->record.n_blobs; i++) {
-		struct blob *blob = image->blobs[i];
+	struct blob **blobs = image->blobs ? image->blobs : image->some;
 
-		if (!image->record.blobs[i].direct ||
+	for (uint32_t i = 0; blobs && i < image->record.n_blobs; i++) {
+		struct blob *blob = blobs[i];
+
+		if (!blob || !image->record.blobs[i].direct ||
 		    ekd_blob_complete(blob->stored))
 			continue;
 		ekd_log_event(s->o.log, EKD_LOG_ERROR, "blob-incomplete",
@@ -93,11 +95,10 @@ static void mend(struct ekd_service *s, struct image *image)
 	}
 }
 
-static ek_status load_one(struct ekd_service *s, const char *id,
-			  const struct mounts *mounts, struct ek_err *err)
+static ek_status load_one(struct ekd_service *s, const char *id, bool mounted,
+			  struct ek_err *err)
 {
 	struct image *image = calloc(1, sizeof(*image));
-	bool mounted = is_mounted(mounts, id);
 	struct ek_err why;
 	ek_status status;
 
@@ -115,8 +116,6 @@ static ek_status load_one(struct ekd_service *s, const char *id,
 		status = image_open_blobs(s, image, !mounted, &why);
 	if (status != EK_OK)
 		complain(s, image, &why);
-	else if (mounted)
-		mend(s, image);
 	image->next = s->images;
 	s->images = image;
 	return EK_OK;
@@ -156,8 +155,9 @@ static void *mount_again(void *arg)
 	}
 }
 
-static ek_status load_all(struct ekd_service *s, const struct mounts *mounts,
-			  struct ek_err *err)
+/* All images of which is_mounted() is @mounted. */
+static ek_status load_those(struct ekd_service *s, const struct mounts *mounts,
+			    bool mounted, struct ek_err *err)
 {
 	int fd = openat(s->images_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -172,10 +172,29 @@ static ek_status load_all(struct ekd_service *s, const struct mounts *mounts,
 	}
 	while (status == EK_OK && (entry = readdir(dir)))
 		if (*entry->d_name != '.' &&
-		    strlen(entry->d_name) < EKD_IMAGE_ID)
-			status = load_one(s, entry->d_name, mounts, err);
+		    strlen(entry->d_name) < EKD_IMAGE_ID &&
+		    is_mounted(mounts, entry->d_name) == mounted)
+			status = load_one(s, entry->d_name, mounted, err);
 	closedir(dir);
 	return status;
+}
+
+/*
+ * What kernels read is open and pinned before anything is fetched, for what is
+ * fetched may push out what nobody has open.
+ */
+static ek_status load_all(struct ekd_service *s, const struct mounts *mounts,
+			  struct ek_err *err)
+{
+	EK_TRY(load_those(s, mounts, true, err));
+	EK_TRY(load_those(s, mounts, false, err));
+	for (struct image *i = s->images; i; i = i->next) {
+		if (i->record.complete)
+			image_complete(i, true);
+		if (is_mounted(mounts, i->id))
+			mend(s, i);
+	}
+	return EK_OK;
 }
 
 ek_status load_images(struct ekd_service *s, struct ek_err *err)

@@ -164,6 +164,8 @@ static ek_status bring_up(struct ekd_service *s,
 		status = image_open_blobs(s, image, true, err);
 	image_drop_kept(image);
 	if (status == EK_OK)
+		image_complete(image, image->record.complete);
+	if (status == EK_OK)
 		status = check_parts(image, err);
 	ekd_steps_pass(s->o.steps, "image:prepared");
 	/* Before the kernel has it: else a successor would not know it. */

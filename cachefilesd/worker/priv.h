@@ -38,6 +38,9 @@ struct image {
 	char id[EKD_IMAGE_ID];
 	struct ekd_record record;
 	struct blob **blobs; /* of the record's blobs; NULL: not open */
+	/* Instead, of a mounted one: those that could be opened, else NULL. */
+	struct blob **some;
+	bool completing; /* its blobs were told so */
 	enum ekd_image_state state;
 	struct ekd_trace *trace;
 	/* Blobs that were made whole for it, pinned until they are used. */
@@ -77,11 +80,12 @@ struct ekd_service {
 
 /*
  * Open the blob of @r, whose digests are @leaves (NULL: the store has them),
- * and serve it. blob_put() releases it.
+ * and serve it. blob_put() releases it. @mounted: the kernel has it, so that
+ * one which can be fetched from nowhere is served as far as it is here.
  */
 ek_status blob_get(struct ekd_service *s, const struct ekd_record_blob *r,
-		   const struct ek_leaves *leaves, struct blob **blob,
-		   struct ek_err *err);
+		   const struct ek_leaves *leaves, bool mounted,
+		   struct blob **blob, struct ek_err *err);
 void blob_put(struct blob *blob);
 /* An image reads it by the door. Before the mount. */
 ek_status blob_use_door(struct blob *blob, struct ek_err *err);
@@ -107,11 +111,14 @@ struct image *image_find(struct ekd_service *s, const char *which);
 void image_release(struct ekd_service *s, struct image *image);
 /*
  * Open what the record names. @fresh: it is not mounted yet, so that blobs
- * which are complete can be read directly.
+ * which are complete can be read directly. Without, a failure leaves open what
+ * could be opened: the kernel reads it. Nothing is fetched yet.
  */
 ek_status image_open_blobs(struct ekd_service *s, struct image *image,
 			   bool fresh, struct ek_err *err);
 void image_free(struct image *image);
+/* Fetch all of it, or no more; what is open of it. */
+void image_complete(struct image *image, bool on);
 /* Let go of the blobs that were kept for it. */
 void image_drop_kept(struct image *image);
 void image_id(const char *target, char id[EKD_IMAGE_ID]);

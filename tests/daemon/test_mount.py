@@ -4,6 +4,7 @@
 import json
 import os
 import random
+import shutil
 
 import pytest
 
@@ -91,6 +92,22 @@ def test_local(daemon, tarfs, work, layers):
     tarfs.ok("convert", layout, "-o", out, "--no-sync", "-q")
     with daemon.index(out) as mnt:
         right(mnt)
+
+
+def test_source_gone(daemon, tarfs, work, layers):
+    """What is here is read though its source is gone and the worker new."""
+    layout = oci.directory(os.path.join(work, "layout"),
+                           oci.oci(oci.Image(layers, None), "x"))
+    out = os.path.join(work, "out")
+    tarfs.ok("convert", layout, "-o", out, "--leaf-digests", "-q")
+    with daemon.index(out) as mnt:
+        right(mnt)
+        shutil.rmtree(layout)
+        shutil.rmtree(out)
+        daemon.kill_worker()
+        os.system("echo 3 > /proc/sys/vm/drop_caches")
+        right(mnt)
+        assert daemon.image(mnt)["state"] == "mounted"
 
 
 def native(mkfs, work, trees):
