@@ -19,8 +19,7 @@
 #define PREFETCH_TRIES 3
 /* Leaves that one look at the store covers. */
 #define SCAN 4096
-/* Milliseconds of pause after a failure of completion: doubled each time. */
-#define PASS_WAIT     1000
+/* The longest pause after failures of completion, in milliseconds. */
 #define PASS_WAIT_MAX 60000
 /* Passes without a failure after which a blob should be whole. */
 #define PASSES 2
@@ -90,7 +89,7 @@ void ekd_served_complete(struct ekd_served *s, bool on)
 		s->cursor = 0;
 		s->pass_failed = false;
 		s->passes = 0;
-		s->pass_wait = PASS_WAIT;
+		s->pass_wait = s->serve->options.pause_ms;
 		s->pass_at = 0;
 	}
 	s->completing = on && !s->closing && !ekd_blob_complete(s->blob);
@@ -109,7 +108,7 @@ bool ekd_has_background(const struct ekd_serve *v)
 void ekd_background_failed(struct ekd_served *s, const struct ekd_flight *f,
 			   const struct ek_err *err)
 {
-	int64_t pause = INT64_C(1000000);
+	int64_t pause = s->serve->options.pause_ms * INT64_C(1000);
 	struct ek_err no;
 
 	if (f->why == EKD_WHY_COMPLETE) {

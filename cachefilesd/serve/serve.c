@@ -81,6 +81,8 @@ static void defaults(struct ekd_serve_options *o)
 		o->wrong_tries = 4;
 	if (!o->stalled_ms)
 		o->stalled_ms = 2000;
+	if (!o->pause_ms)
+		o->pause_ms = 1000;
 }
 
 static void stop_threads(struct ekd_serve *v)

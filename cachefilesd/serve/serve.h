@@ -78,6 +78,8 @@ struct ekd_serve_options {
 	uint32_t wrong_tries;  /* requests for a leaf that is wrong; 0: 4 */
 	/* A request that is so late seems lost, another is sent; 0: 2,000. */
 	uint32_t stalled_ms;
+	/* Before background work is tried again; doubled then; 0: 1,000. */
+	uint32_t pause_ms;
 	uint64_t complete_rate; /* bytes a second of completion; 0: no limit */
 	/* For tests: told of each step (ekd_serve_steps), maybe with locks. */
 	void (*step)(void *arg, const char *name);

@@ -69,7 +69,7 @@ static void demand_first(void **state)
 static void failed_prefetch(void **state)
 {
 	struct rig rig;
-	struct rig_options o = {.size = 64 * LEAF};
+	struct rig_options o = {.size = 64 * LEAF, .serve.pause_ms = 20};
 	struct pending *p;
 
 	(void)state;
@@ -172,7 +172,7 @@ static void too_large_to_keep(void **state)
 static void completion_goes_on(void **state)
 {
 	struct rig rig;
-	struct rig_options o = {.size = 16 * LEAF};
+	struct rig_options o = {.size = 16 * LEAF, .serve.pause_ms = 20};
 
 	(void)state;
 	rig_new(&rig, &o);
