@@ -119,7 +119,7 @@ struct ekd_served {
 	struct ekd_flight *flights;
 	uint32_t n_flights[EKD_WHYS]; /* fetching or filling */
 	uint64_t memory;	      /* of these */
-	unsigned holds;		      /* the pacer looks at it */
+	unsigned holds;		      /* the pacer or a read is at it */
 	bool closing, starved, told;
 	struct ekd_path path;
 	struct ekd_listed *list; /* to be prefetched: [head, n_list) */

@@ -314,11 +314,33 @@ static void prepare(struct ekd_served *s, struct ekd_read *r)
 	r->own.missing = r->own.end - r->own.first;
 }
 
+/*
+ * Whoever was answered may close the blob, but for those who hold it. A read
+ * that is here and has nothing to be read ahead of it does without.
+ */
+static void hold(struct ekd_served *s)
+{
+	pthread_mutex_lock(&s->serve->lock);
+	s->holds++;
+	pthread_mutex_unlock(&s->serve->lock);
+}
+
+static void let_go(struct ekd_served *s)
+{
+	struct ekd_serve *v = s->serve;
+
+	pthread_mutex_lock(&v->lock);
+	s->holds--;
+	pthread_cond_broadcast(&v->quiet);
+	pthread_mutex_unlock(&v->lock);
+}
+
 void ekd_served_read(struct ekd_served *s, struct ekd_read *r)
 {
 	struct ekd_ahead ahead, beside = {0, 0};
 	struct ek_err err;
 	ek_status status;
+	bool held;
 
 	if (check_read(s, r, &err) != EK_OK) {
 		refuse(r, &err);
@@ -328,6 +350,9 @@ void ekd_served_read(struct ekd_served *s, struct ekd_read *r)
 	count(&s->asked, r->n);
 	ahead = ekd_touch(s, r->offset, r->n);
 	status = ekd_blob_read(s->blob, r->offset, r->to, r->n, &err);
+	held = status == EK_NOTFOUND || ahead.from < ahead.to;
+	if (held)
+		hold(s);
 	if (status == EK_OK) {
 		count(&s->hits, 1);
 		r->done(r, EK_OK, NULL);
@@ -342,6 +367,8 @@ void ekd_served_read(struct ekd_served *s, struct ekd_read *r)
 		ekd_ahead_start(s, ahead);
 	if (beside.from < beside.to)
 		ekd_beside_start(s, beside);
+	if (held)
+		let_go(s);
 }
 
 struct sync_read {

@@ -306,6 +306,16 @@ void rig_new(struct rig *rig, const struct rig_options *options)
 	     &err);
 }
 
+void rig_reopen(struct rig *rig)
+{
+	struct ek_err err;
+
+	ekd_served_close(rig->served);
+	must(ekd_served_open(rig->serve, rig->blob, local_backend(rig),
+			     completed, rig, &rig->served, &err),
+	     &err);
+}
+
 static int remove_one(const char *path, const struct stat *st, int flag,
 		      struct FTW *ftw)
 {

@@ -82,6 +82,8 @@ struct rig_options {
 
 void rig_new(struct rig *rig, const struct rig_options *options);
 void rig_free(struct rig *rig);
+/* Close what is served and serve it again; with a local file only. */
+void rig_reopen(struct rig *rig);
 /* All of a test's reads are compared with the bytes. */
 ek_status rig_read(struct rig *rig, uint64_t offset, size_t n,
 		   struct ek_err *err);

@@ -9,6 +9,7 @@
 
 #include "unit.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 #define READERS 8
@@ -132,9 +133,121 @@ static void troubled(void **state)
 	run(1u << 20, true, 60);
 }
 
+/* A read whose answer makes another thread close the blob. */
+struct last {
+	struct ekd_read read;
+	struct ekd_served *served;
+	pthread_t closer;
+	_Atomic bool closed;
+	bool early;
+	uint8_t to[64 * LEAF];
+};
+
+static void *close_it(void *arg)
+{
+	struct last *last = arg;
+
+	ekd_served_close(last->served);
+	atomic_store(&last->closed, true);
+	return NULL;
+}
+
+static void close_and_wait(struct ekd_read *r, ek_status status,
+			   const struct ek_err *err)
+{
+	struct last *last = r->arg;
+
+	(void)err;
+	assert_int_equal(status, EK_OK);
+	assert_int_equal(pthread_create(&last->closer, NULL, close_it, last),
+			 0);
+	sleep_ms(30);
+	last->early = atomic_load(&last->closed);
+}
+
+/* What was answered reads ahead still: the blob stays as long. */
+static void closed_when_answered(void **state)
+{
+	struct rig rig;
+	struct rig_options o = {.size = 256 * LEAF, .ahead = true};
+	struct last *last = calloc(1, sizeof(*last));
+
+	(void)state;
+	assert_non_null(last);
+	rig_new(&rig, &o);
+	for (uint32_t i = 0; i < 64; i++)
+		assert_int_equal(ekd_blob_fill(rig.blob, i,
+					       rig.bytes + i * LEAF, LEAF,
+					       NULL),
+				 EK_OK);
+	last->served = rig.served;
+	last->read = (struct ekd_read){.n = sizeof(last->to),
+				       .to = last->to,
+				       .done = close_and_wait,
+				       .arg = last};
+	ekd_served_read(rig.served, &last->read);
+	pthread_join(last->closer, NULL);
+	assert_false(last->early);
+	rig.served = NULL;
+	rig_free(&rig);
+	free(last);
+}
+
+static void answered(struct ekd_read *r, ek_status status,
+		     const struct ek_err *err)
+{
+	(void)err;
+	assert_int_equal(status, EK_OK);
+	atomic_store((_Atomic bool *)r->arg, true);
+}
+
+static void *read_it(void *arg)
+{
+	struct last *last = arg;
+
+	ekd_served_read(last->served, &last->read);
+	return NULL;
+}
+
+/* The same at any moment, for those that wait: for the sanitizers. */
+static void closed_at_once(void **state)
+{
+	struct rig rig;
+	struct rig_options o = {
+		.size = 256 * LEAF, .local = true, .ahead = true};
+	struct last *last = calloc(1, sizeof(*last));
+
+	(void)state;
+	assert_non_null(last);
+	rig_new(&rig, &o);
+	for (uint64_t i = 0; i < 4; i++) {
+		_Atomic bool over = false;
+		pthread_t reader;
+
+		last->served = rig.served;
+		last->read = (struct ekd_read){.offset = i * sizeof(last->to),
+					       .n = sizeof(last->to),
+					       .to = last->to,
+					       .done = answered,
+					       .arg = (void *)&over};
+		assert_int_equal(pthread_create(&reader, NULL, read_it, last),
+				 0);
+		while (!atomic_load(&over))
+			continue;
+		rig_reopen(&rig);
+		pthread_join(reader, NULL);
+		assert_memory_equal(last->to, rig.bytes + i * sizeof(last->to),
+				    sizeof(last->to));
+	}
+	rig_free(&rig);
+	free(last);
+}
+
 const struct CMUnitTest race_tests[] = {
 	cmocka_unit_test(calm),
 	cmocka_unit_test(evictions),
 	cmocka_unit_test(troubled),
+	cmocka_unit_test(closed_when_answered),
+	cmocka_unit_test(closed_at_once),
 	UNIT_END,
 };
