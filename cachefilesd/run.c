@@ -121,6 +121,7 @@ static ek_status hold(const struct ekd_options *o,
 	if (config->docker_config)
 		credentials[1] = config->docker_config;
 	config_words(o, words);
+	h.open_as_worker = !config->local_named;
 	put_roots(h.open_roots, config->local_roots);
 	put_roots(h.mount_roots, config->mount_roots);
 	s = put_config(config, &h.config, err);

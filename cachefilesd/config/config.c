@@ -212,6 +212,7 @@ static ek_status get_all(struct ekd_object *root, struct ekd_config *c,
 	EK_TRY(ekd_get_time(root, "deadline", 100, 3600000, &c->deadline_ms,
 			    err));
 	EK_TRY(get_roots(root, "local_roots", &c->local_roots, err));
+	c->local_named = c->local_roots;
 	EK_TRY(get_roots(root, "mount_roots", &c->mount_roots, err));
 	EK_TRY(ekd_get_bool(root, "allow_suid", &c->allow_suid, err));
 	EK_TRY(get_choice(root, "untrusted_index", untrusted, 2, &choice, err));
@@ -359,7 +360,8 @@ bool ekd_config_fits(const struct ekd_config *then,
 		*key = "run_dir";
 	else if (then->uid != now->uid || then->gid != now->gid)
 		*key = "user";
-	else if (!same_list(then->local_roots, now->local_roots))
+	else if (then->local_named != now->local_named ||
+		 !same_list(then->local_roots, now->local_roots))
 		*key = "local_roots";
 	else if (!same_list(then->mount_roots, now->mount_roots))
 		*key = "mount_roots";

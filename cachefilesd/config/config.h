@@ -42,7 +42,8 @@ struct ekd_config {
 	uint64_t deadline_ms;		 /* of a reader */
 	/* Local files and targets of mounts lie beneath one of these. */
 	const char **local_roots, **mount_roots;
-	bool allow_suid; /* mounts may honour setuid bits when asked */
+	bool local_named; /* local_roots is in the file, not the default */
+	bool allow_suid;  /* mounts may honour setuid bits when asked */
 	enum ekd_untrusted untrusted;
 
 	/* cache */

@@ -202,14 +202,13 @@ ek_status ekd_holder_ready(struct ekd_holder *holder, struct ek_err *err)
 }
 
 ek_status ekd_holder_open_local(struct ekd_holder *holder, const char *path,
-				uint32_t flags, int *fd, struct ek_err *err)
+				int *fd, struct ek_err *err)
 {
 	EK_AUTO_FREE struct ekd_message *m = new_message(EKD_OP_OPEN, err);
 
 	if (!m)
 		return EK_NOMEM;
-	EK_TRY(put_text(m->open.path, EKD_PATH, path, err));
-	m->open.flags = flags;
+	EK_TRY(put_text(m->path, EKD_PATH, path, err));
 	return ask(holder, m, -1, fd, err);
 }
 

@@ -65,12 +65,12 @@ void ekd_holder_free(struct ekd_holder *holder);
 ek_status ekd_holder_ready(struct ekd_holder *holder, struct ek_err *err);
 
 /*
- * Open @path (absolute) for reading, beneath one of the configured roots,
- * through no symbolic link. A regular file, or a directory with
- * EKD_OPEN_DIRECTORY. *fd is the caller's.
+ * Open @path (absolute) for reading: a regular file beneath one of the
+ * configured roots, through no symbolic link; where no roots are configured,
+ * only what the worker's user may read. *fd is the caller's.
  */
 ek_status ekd_holder_open_local(struct ekd_holder *holder, const char *path,
-				uint32_t flags, int *fd, struct ek_err *err);
+				int *fd, struct ek_err *err);
 
 /*
  * Mount an EROFS image. Waits for the kernel, which reads through the door:

@@ -93,7 +93,7 @@ static void walk_mount(struct walk *w, struct ekd_mount *mount)
 {
 	walk_id(w, mount->id, "id");
 	walk_text(w, mount->target, EKD_PATH, "target");
-	walk_u32(w, &mount->flags, 15, "flags");
+	walk_u32(w, &mount->flags, 7, "flags");
 	if (mount->flags & EKD_MOUNT_LAYER)
 		must(w, mount->target[0] == 0, "target");
 	else
@@ -158,7 +158,7 @@ static size_t body_size(uint32_t op, bool reply, bool failed)
 	case EKD_OP_STOP:
 		return 0;
 	case EKD_OP_OPEN:
-		return reply ? 0 : EKD_PATH + 4;
+		return reply ? 0 : EKD_PATH;
 	case EKD_OP_MOUNT:
 		return reply ? 0 : MOUNT;
 	case EKD_OP_OVERLAY:
@@ -194,9 +194,8 @@ static void walk_request(struct walk *w, struct ekd_message *m)
 {
 	switch (m->op) {
 	case EKD_OP_OPEN:
-		walk_text(w, m->open.path, EKD_PATH, "path");
-		must(w, ekd_path_ok(m->open.path), "path");
-		walk_u32(w, &m->open.flags, EKD_OPEN_DIRECTORY, "flags");
+		walk_text(w, m->path, EKD_PATH, "path");
+		must(w, ekd_path_ok(m->path), "path");
 		break;
 	case EKD_OP_MOUNT:
 		walk_mount(w, &m->mount);

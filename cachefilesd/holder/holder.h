@@ -26,6 +26,7 @@ struct ekd_holder_options {
 	/* Absolute directories: local files to open, targets of mounts. */
 	const char *open_roots[EKD_ROOTS + 1];	/* closed by NULL */
 	const char *mount_roots[EKD_ROOTS + 1]; /* closed by NULL */
+	bool open_as_worker; /* local files: only what the worker may read */
 	bool allow_suid;
 	bool upgrade;		     /* take over from a living holder */
 	bool no_resend, no_fd_store; /* for tests */

@@ -64,16 +64,16 @@ void ekd_links_remove(struct ekd_state *h, const char *id)
 static ek_status open_target(struct ekd_state *h, const struct ekd_mount *mount,
 			     int *fd, struct ek_err *err)
 {
-	bool make = mount->flags & EKD_MOUNT_ABSENT;
 	char layer[EKD_ID + 16];
 	struct statx stx;
+	ek_status status;
 
 	if (mount->flags & EKD_MOUNT_LAYER) {
 		snprintf(layer, sizeof(layer), "layers/%s", mount->id);
 		EK_TRY(ekd_path_walk(h->run_fd, layer, true, fd, err));
 	} else {
 		EK_TRY(ekd_path_beneath(h->options->mount_roots, mount->target,
-					make, fd, err));
+					fd, err));
 	}
 	if (statx(*fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &stx) == 0 &&
 	    (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT)) {
@@ -82,7 +82,14 @@ static ek_status open_target(struct ekd_state *h, const struct ekd_mount *mount,
 			       "%s: something is mounted there already",
 			       mount->target);
 	}
-	return EK_OK;
+	/*
+	 * A worker that was taken over writes what it mounts: what programs
+	 * find at /etc or /usr/bin must stay what it is.
+	 */
+	status = ekd_path_empty(*fd, mount->target, err);
+	if (status != EK_OK)
+		close(*fd);
+	return status;
 }
 
 /* What is being mounted. The process ends afterwards and closes all. */

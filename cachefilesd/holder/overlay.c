@@ -137,7 +137,9 @@ ek_status ekd_do_overlay(struct ekd_state *h, struct ekd_result *result,
 	record->mounted.overlay = *overlay;
 	snprintf(record->source, EKD_PATH, "erofskit-%s", overlay->id);
 	status = ekd_path_beneath(h->options->mount_roots, overlay->target,
-				  false, &target, err);
+				  &target, err);
+	if (status == EK_OK)
+		status = ekd_path_empty(target, overlay->target, err);
 	if (status == EK_OK)
 		status = ekd_path_real(target, record->target, err);
 	if (status == EK_OK)

@@ -5,12 +5,17 @@
 #include "base/try.h"
 #include "cachefilesd/holder/priv.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#define CONFIGFS_MAGIC 0x62656570 /* not in linux/magic.h */
 
 #define DIR_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
@@ -85,8 +90,8 @@ static const char *strip_root(const char *root, const char *path)
 	return path + n;
 }
 
-ek_status ekd_path_beneath(const char *const *roots, const char *path,
-			   bool make, int *fd, struct ek_err *err)
+ek_status ekd_path_beneath(const char *const *roots, const char *path, int *fd,
+			   struct ek_err *err)
 {
 	for (int i = 0; roots[i]; i++) {
 		const char *rel = strip_root(roots[i], path);
@@ -98,7 +103,7 @@ ek_status ekd_path_beneath(const char *const *roots, const char *path,
 		root = open(roots[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (root < 0)
 			return ek_fail_sys(err, errno, "%s", roots[i]);
-		status = ekd_path_walk(root, rel, make, fd, err);
+		status = ekd_path_walk(root, rel, false, fd, err);
 		close(root);
 		if (status != EK_OK)
 			ek_err_prefix(err, "%s", path);
@@ -106,6 +111,51 @@ ek_status ekd_path_beneath(const char *const *roots, const char *path,
 	}
 	return ek_fail(err, EK_INVALID,
 		       "%s: beneath none of the configured directories", path);
+}
+
+ek_status ekd_path_empty(int fd, const char *name, struct ek_err *err)
+{
+	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	const struct dirent *entry;
+	bool found = false;
+
+	if (!dir) {
+		int sys = errno;
+
+		if (copy >= 0)
+			close(copy);
+		return ek_fail_sys(err, sys, "%s", name);
+	}
+	errno = 0;
+	while (!found && (entry = readdir(dir)) != NULL)
+		found = strcmp(entry->d_name, ".") != 0 &&
+			strcmp(entry->d_name, "..") != 0;
+	found = found || errno; /* what cannot be listed may hold something */
+	closedir(dir);
+	return found ? ek_fail(err, EK_EXISTS,
+			       "%s: only an empty directory is mounted on",
+			       name)
+		     : EK_OK;
+}
+
+ek_status ekd_path_on_disk(int fd, const char *name, struct ek_err *err)
+{
+	static const unsigned long windows[] = {
+		PROC_SUPER_MAGIC,    SYSFS_MAGIC,      DEBUGFS_MAGIC,
+		TRACEFS_MAGIC,	     SECURITYFS_MAGIC, SELINUX_MAGIC,
+		CGROUP_SUPER_MAGIC,  BPF_FS_MAGIC,     CONFIGFS_MAGIC,
+		CGROUP2_SUPER_MAGIC, EFIVARFS_MAGIC,   PSTOREFS_MAGIC,
+	};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) != 0)
+		return ek_fail_sys(err, errno, "%s", name);
+	for (unsigned i = 0; i < sizeof(windows) / sizeof(windows[0]); i++)
+		if ((unsigned long)fs.f_type == windows[i])
+			return ek_fail(err, EK_INVALID,
+				       "%s: not a file of a disk", name);
+	return EK_OK;
 }
 
 ek_status ekd_path_file(int dir, const char *name, int *fd, struct ek_err *err)

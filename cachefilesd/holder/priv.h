@@ -148,9 +148,13 @@ void ekd_job_check(struct ekd_state *h);
 bool ekd_job_any(const struct ekd_state *h);
 
 /* paths.c: descriptors (O_PATH but for regular files) through no symlink. */
-/* @path beneath a root of @roots; made when @make. */
-ek_status ekd_path_beneath(const char *const *roots, const char *path,
-			   bool make, int *fd, struct ek_err *err);
+/* @path beneath a root of @roots. */
+ek_status ekd_path_beneath(const char *const *roots, const char *path, int *fd,
+			   struct ek_err *err);
+/* EK_EXISTS: directory @fd (O_PATH), called @name, has something in it. */
+ek_status ekd_path_empty(int fd, const char *name, struct ek_err *err);
+/* EK_INVALID: @fd is no file of a disk but a window into the kernel. */
+ek_status ekd_path_on_disk(int fd, const char *name, struct ek_err *err);
 /* @rel beneath @dir: a directory (O_PATH). */
 ek_status ekd_path_walk(int dir, const char *rel, bool make, int *fd,
 			struct ek_err *err);

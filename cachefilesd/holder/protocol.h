@@ -40,10 +40,9 @@ struct ekd_source {
 };
 
 enum ekd_mount_flags {
-	EKD_MOUNT_SUID = 1,   /* honour setuid; refused unless configured */
-	EKD_MOUNT_LOOP = 2,   /* through loop devices (tests; old kernels) */
-	EKD_MOUNT_LAYER = 4,  /* target is layers/ID of the run directory */
-	EKD_MOUNT_ABSENT = 8, /* make the target directory if it is absent */
+	EKD_MOUNT_SUID = 1,  /* honour setuid; refused unless configured */
+	EKD_MOUNT_LOOP = 2,  /* through loop devices (tests; old kernels) */
+	EKD_MOUNT_LAYER = 4, /* target is layers/ID of the run directory */
 };
 
 struct ekd_mount {
@@ -89,7 +88,6 @@ enum {
 	EKD_FD_END,
 };
 
-enum { EKD_OPEN_DIRECTORY = 1 };
 enum { EKD_UMOUNT_LAZY = 1 };
 enum { EKD_STOP_KEEP = 1 };
 
@@ -134,10 +132,7 @@ struct ekd_message {
 	uint64_t value;	  /* id of a connection; flags of STOP and TAKE */
 	union {
 		char text[EKD_TEXT]; /* reply, status not EK_OK */
-		struct {
-			char path[EKD_PATH];
-			uint32_t flags;
-		} open;
+		char path[EKD_PATH]; /* OPEN */
 		struct ekd_mount mount;
 		struct ekd_overlay overlay;
 		struct {

@@ -7,10 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <unistd.h>
 
 /* Send h->out to the worker; one that does not read is not worth waiting. */
@@ -118,28 +120,48 @@ static void serve_drop(struct ekd_state *h)
 	reply_ok(h);
 }
 
+/*
+ * Where the configuration names no directories, root's rights open nothing
+ * that the worker could not: else it reads the host's secrets.
+ */
+static ek_status become_worker(struct ekd_state *h, struct ek_err *err)
+{
+	if (!h->options->open_as_worker)
+		return EK_OK;
+	if (setgroups(0, NULL) != 0)
+		return ek_fail_sys(err, errno, "letting go of groups");
+	setfsgid(h->options->gid);
+	setfsuid(h->options->uid); /* drops the file capabilities too */
+	/* They tell the old one; an id that cannot be is refused. */
+	if ((uid_t)setfsuid((uid_t)-1) != h->options->uid ||
+	    (gid_t)setfsgid((gid_t)-1) != h->options->gid)
+		return ek_fail(err, EK_IO, "becoming the worker's user");
+	return EK_OK;
+}
+
 ek_status ekd_do_open(struct ekd_state *h, struct ekd_result *result,
 		      struct ek_err *err)
 {
-	const char *path = h->in.open.path, *slash = strrchr(path, '/');
+	const char *path = h->in.path, *slash = strrchr(path, '/');
 	char parent[EKD_PATH];
 	ek_status status;
 	int dir, fd;
 
-	if (h->in.open.flags & EKD_OPEN_DIRECTORY) {
-		EK_TRY(ekd_path_beneath(h->options->open_roots, path, false,
-					&dir, err));
-		fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0)
-			return ek_fail_sys(err, errno, "%s", path);
-	} else {
-		memcpy(parent, path, (size_t)(slash - path));
-		parent[slash - path] = 0;
-		EK_TRY(ekd_path_beneath(h->options->open_roots,
-					parent[0] ? parent : "/", false, &dir,
-					err));
-		EK_TRY(ekd_path_file(dir, slash + 1, &fd, err));
-	}
+	EK_TRY(become_worker(h, err));
+	memcpy(parent, path, (size_t)(slash - path));
+	parent[slash - path] = 0;
+	status = ekd_path_beneath(h->options->open_roots,
+				  parent[0] ? parent : "/", &dir, err);
+	if (status == EK_OK)
+		status = ekd_path_file(dir, slash + 1, &fd, err);
+	if (status != EK_OK && err->sys == EACCES && h->options->open_as_worker)
+		return ek_fail_sys(err, EACCES,
+				   "%s: not readable for everybody, nor "
+				   "beneath one of local_roots",
+				   path);
+	if (status != EK_OK)
+		return status;
+	EK_TRY(ekd_path_on_disk(fd, path, err));
 	memset(&h->out, 0, sizeof(h->out));
 	h->out.op = EKD_OP_OPEN;
 	h->out.reply = true;

@@ -17,7 +17,7 @@ import pytest
 from lib.doorman import (  # noqa: F401 (fixtures)
     Doorman, drop_caches, image, mount, patience, program, service)
 
-MOUNT_SUID, MOUNT_LOOP, MOUNT_LAYER, MOUNT_ABSENT = 1, 2, 4, 8
+MOUNT_SUID, MOUNT_LOOP, MOUNT_LAYER = 1, 2, 4
 
 
 class Readers:
@@ -407,16 +407,47 @@ def test_refused(service, image):
         assert not answer.startswith("ok"), answer
     for path in ("/etc/passwd", root + "/file-link", root + "/pipe",
                  root + "/link/passwd", root):
-        assert not service.ask("open", path, "0").startswith("ok"), path
-    assert service.ask("open", root + "/meta", "0").startswith("ok")
-    assert service.ask("open", root, "1").startswith("ok")
-    assert not service.ask("open", root + "/meta", "1").startswith("ok")
+        assert not service.ask("open", path).startswith("ok"), path
+    assert service.ask("open", root + "/meta").startswith("ok")
     # Nothing of it is left, and all still works.
     assert service.ok("mounts") == "img:alive:0:1"
     assert os.listdir(os.path.join(service.run_dir, "images")) == []
-    made = os.path.join(root, "a", "b")
-    service.ok("mount", "made", made, str(MOUNT_ABSENT), "meta", "blob")
-    image.same(made)
+
+
+def test_only_empty_targets(service, image):
+    """What lies there already is not hidden by what a worker wrote."""
+    service.start()
+    mount(service)
+    service.ok("mount", "l0", "-", str(MOUNT_LAYER), "meta", "blob")
+    full = service.target("full")
+    with open(os.path.join(full, ".file"), "w"):
+        pass
+    for words in (("mount", "full", full, "0", "meta", "blob"),
+                  ("overlay", "full", full, "1", "l0")):
+        answer = service.ask(*words)
+        assert answer.startswith("exists") and "empty" in answer, answer
+    os.unlink(os.path.join(full, ".file"))
+    service.ok("mount", "full", full, "0", "meta", "blob")
+    image.same(full)
+
+
+def test_open(program, work):
+    """Without roots in the configuration: what the worker's user may read."""
+    for path in (work, os.path.dirname(work)):
+        os.chmod(path, os.stat(path).st_mode | 0o011)
+    with Doorman(program, work, "as-worker") as service:
+        root = service.root
+        hidden = service.target("hidden")
+        for name in ("open", "secret", "hidden/file"):
+            with open(os.path.join(root, name), "w"):
+                pass
+        os.chmod(os.path.join(root, "secret"), 0o600)
+        os.chmod(hidden, 0o700)
+        service.start()
+        for name in ("secret", "hidden/file"):
+            answer = service.ask("open", os.path.join(root, name))
+            assert "not readable for everybody" in answer, answer
+        service.ok("open", os.path.join(root, "open"))
 
 
 def test_setuid(program, work, image):

@@ -5,7 +5,8 @@
  * alone: it serves local files, each part of which takes a while when it is
  * read the first time in a worker's life.
  *
- *   doorman run RUN STATE ROOT [upgrade] [no-resend] [hang=MS] [delay=MS]
+ *   doorman run RUN STATE ROOT [upgrade] [no-resend] [suid] [as-worker]
+ *		[hang=MS] [delay=MS]
  *   doorman ask RUN COMMAND...	one command over RUN/api.sock
  *
  * Commands: ping; add NAME PATH; remove NAME; mount ID TARGET FLAGS NAME...
@@ -191,7 +192,7 @@ static ek_status add(const char *name, const char *path, struct ek_err *err)
 			file = &w.files[i];
 	if (!file)
 		return ek_fail(err, EK_LIMIT, "too many files");
-	status = ekd_holder_open_local(w.holder, path, 0, &fd, err);
+	status = ekd_holder_open_local(w.holder, path, &fd, err);
 	if (status != EK_OK)
 		return status;
 	fstat(fd, &st);
@@ -306,10 +307,8 @@ static ek_status run_words(char **words, int n, char *out, struct ek_err *err)
 					 err);
 	if (strcmp(verb, "mounts") == 0)
 		return ekd_holder_mounts(w.holder, tell_mount, out, err);
-	if (strcmp(verb, "open") == 0 && n == 3) {
-		status = ekd_holder_open_local(
-			w.holder, words[1],
-			(uint32_t)strtoul(words[2], NULL, 0), &fd, err);
+	if (strcmp(verb, "open") == 0 && n == 2) {
+		status = ekd_holder_open_local(w.holder, words[1], &fd, err);
 		if (status == EK_OK)
 			close(fd);
 		return status;
@@ -507,6 +506,8 @@ static int run_holder(int argc, char **argv)
 			options.no_resend = true;
 		else if (strcmp(argv[i], "suid") == 0)
 			options.allow_suid = true;
+		else if (strcmp(argv[i], "as-worker") == 0)
+			options.open_as_worker = true;
 		else if (strncmp(argv[i], "hang=", 5) == 0)
 			options.hang_ms =
 				(uint32_t)strtoul(argv[i] + 5, NULL, 10);

@@ -186,8 +186,8 @@ static void *open_it(void *arg)
 {
 	struct open_call *call = arg;
 
-	call->status = ekd_holder_open_local(call->box->client, "/x", 0,
-					     &call->fd, NULL);
+	call->status =
+		ekd_holder_open_local(call->box->client, "/x", &call->fd, NULL);
 	return NULL;
 }
 
@@ -327,12 +327,10 @@ static void test_arguments(void **state)
 	(void)state;
 	memset(path, 'x', sizeof(path));
 	path[sizeof(path) - 1] = 0;
-	assert_int_equal(
-		ekd_holder_open_local(box->client, path, 0, NULL, NULL),
-		EK_INVALID);
-	assert_int_equal(
-		ekd_holder_open_local(box->client, "rel", 0, NULL, NULL),
-		EK_INVALID);
+	assert_int_equal(ekd_holder_open_local(box->client, path, NULL, NULL),
+			 EK_INVALID);
+	assert_int_equal(ekd_holder_open_local(box->client, "rel", NULL, NULL),
+			 EK_INVALID);
 	assert_int_equal(ekd_holder_umount(box->client, "../x", 0, NULL),
 			 EK_INVALID);
 	assert_int_equal(ekd_holder_mount(box->client, &mount, NULL),

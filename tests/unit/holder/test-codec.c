@@ -22,7 +22,7 @@ static struct ekd_message *new_message(uint32_t op)
 	m->seq = 9;
 	switch (op) {
 	case EKD_OP_OPEN:
-		strcpy(m->open.path, "/a/b c");
+		strcpy(m->path, "/a/b c");
 		break;
 	case EKD_OP_MOUNT:
 		strcpy(m->mount.id, "img");

@@ -48,11 +48,11 @@ static void remove_tree(void)
 	}
 }
 
-static ek_status beneath(const char *path, bool make)
+static ek_status beneath(const char *path)
 {
 	const char *const roots[] = {"/nowhere", top, NULL};
 	int fd = -1;
-	ek_status status = ekd_path_beneath(roots, path, make, &fd, NULL);
+	ek_status status = ekd_path_beneath(roots, path, &fd, NULL);
 
 	if (status == EK_OK)
 		assert_int_equal(close(fd), 0);
@@ -65,25 +65,23 @@ static void test_beneath(void **state)
 
 	(void)state;
 	make_tree();
-	assert_int_equal(beneath(top, false), EK_OK);
+	assert_int_equal(beneath(top), EK_OK);
 	snprintf(path, sizeof(path), "%s/a/b", top);
-	assert_int_equal(beneath(path, false), EK_OK);
+	assert_int_equal(beneath(path), EK_OK);
 	snprintf(path, sizeof(path), "%s/a/link", top);
-	assert_int_equal(beneath(path, false), EK_IO);
+	assert_int_equal(beneath(path), EK_IO);
 	snprintf(path, sizeof(path), "%s/a/link/ssl", top);
-	assert_int_equal(beneath(path, true), EK_IO);
+	assert_int_equal(beneath(path), EK_IO);
 	snprintf(path, sizeof(path), "%s/a/file", top);
-	assert_int_equal(beneath(path, false), EK_IO);
+	assert_int_equal(beneath(path), EK_IO);
 	snprintf(path, sizeof(path), "%s/../etc", top);
-	assert_int_equal(beneath(path, false), EK_INVALID);
+	assert_int_equal(beneath(path), EK_INVALID);
 	/* The root's name as the beginning of another's. */
 	snprintf(path, sizeof(path), "%sx", top);
-	assert_int_equal(beneath(path, false), EK_INVALID);
-	assert_int_equal(beneath("/etc", false), EK_INVALID);
+	assert_int_equal(beneath(path), EK_INVALID);
+	assert_int_equal(beneath("/etc"), EK_INVALID);
 	snprintf(path, sizeof(path), "%s/a/b/c/d", top);
-	assert_int_equal(beneath(path, false), EK_NOTFOUND);
-	assert_int_equal(beneath(path, true), EK_OK);
-	assert_int_equal(beneath(path, false), EK_OK);
+	assert_int_equal(beneath(path), EK_NOTFOUND);
 	remove_tree();
 }
 
@@ -105,6 +103,40 @@ static void test_file(void **state)
 	assert_int_equal(ekd_path_file(dir, "pipe", &fd, NULL), EK_INVALID);
 	close(dir);
 	remove_tree();
+}
+
+static void test_empty(void **state)
+{
+	char path[128];
+	int dir;
+
+	(void)state;
+	make_tree();
+	snprintf(path, sizeof(path), "%s/a", top);
+	dir = open(path, O_PATH | O_DIRECTORY);
+	assert_int_equal(ekd_path_empty(dir, "a", NULL), EK_EXISTS);
+	close(dir);
+	snprintf(path, sizeof(path), "%s/a/b", top);
+	dir = open(path, O_PATH | O_DIRECTORY);
+	assert_int_equal(ekd_path_empty(dir, "b", NULL), EK_OK);
+	close(dir);
+	remove_tree();
+}
+
+static void test_on_disk(void **state)
+{
+	int fd = open("/proc/self/mem", O_RDONLY);
+
+	(void)state;
+	assert_int_equal(ekd_path_on_disk(fd, "mem", NULL), EK_INVALID);
+	close(fd);
+	fd = open("/sys/kernel/notes", O_RDONLY);
+	if (fd >= 0)
+		assert_int_equal(ekd_path_on_disk(fd, "x", NULL), EK_INVALID);
+	close(fd);
+	fd = open("/etc/passwd", O_RDONLY);
+	assert_int_equal(ekd_path_on_disk(fd, "passwd", NULL), EK_OK);
+	close(fd);
 }
 
 /* What is recorded is found again, in order, and told dead. */
@@ -157,4 +189,5 @@ static void test_records(void **state)
 
 const struct CMUnitTest path_tests[] = {
 	cmocka_unit_test(test_beneath), cmocka_unit_test(test_file),
+	cmocka_unit_test(test_empty),	cmocka_unit_test(test_on_disk),
 	cmocka_unit_test(test_records), UNIT_END};
