@@ -15,6 +15,10 @@ static ek_status codec_of(const char *text, struct cli_codec *c)
 	return cli_codec(text, strlen(text), c, &err);
 }
 
+static const char long_level[] =
+	"lz4hc,0000000000000000000000000000000000000000000000000000000"
+	"0000000000000000009";
+
 static void test_codec(void **state)
 {
 	static const char *const bad[] = {
@@ -32,8 +36,7 @@ static void test_codec(void **state)
 		"lz4hc,levels=9",
 		"lz4hc,2147483648",
 		"a-name-of-more-than-thirty-one-bytes",
-		"lz4hc,0000000000000000000000000000000000000000000000000000000"
-		"0000000000000000009",
+		long_level,
 	};
 	struct cli_codec c;
 
