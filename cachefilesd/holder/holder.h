@@ -31,6 +31,9 @@ struct ekd_holder_options {
 	bool upgrade;		     /* take over from a living holder */
 	bool no_resend, no_fd_store; /* for tests */
 	uint32_t hang_ms; /* a worker is hung after so long; 0: 2000 */
+	/* So long a reader may wait; 0: 30000. With no worker that serves for
+	 * so long, the door is made anew: readers get errors. */
+	uint32_t deadline_ms;
 	/* Words after the program's name; NULL-closed. Defaults when NULL:
 	 * "worker"; "credentials" (then HOST); "config" (then nothing). */
 	const char *const *worker_argv;

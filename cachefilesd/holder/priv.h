@@ -89,6 +89,7 @@ struct ekd_state {
 	int64_t start_at; /* ms: start a worker then; 0: not */
 	int64_t deaths[EKD_DEATHS];
 	unsigned failed_starts;
+	int64_t down_since; /* ms: no worker serves; 0: one does */
 	enum ekd_ending ending;
 	int exit_code;
 	struct ekd_conn conns[EKD_CONNS];
@@ -123,6 +124,8 @@ ek_status ekd_worker_start(struct ekd_state *h, struct ek_err *err);
 void ekd_worker_kill(struct ekd_state *h);
 void ekd_worker_quit(struct ekd_state *h);
 void ekd_worker_died(struct ekd_state *h);
+/* No worker came up for too long: readers get errors. */
+void ekd_worker_late(struct ekd_state *h);
 /* Look at the gauges; kill it if it hangs. */
 void ekd_worker_watch(struct ekd_state *h);
 

@@ -67,6 +67,7 @@ static void serve_ready(struct ekd_state *h)
 {
 	h->worker.ready = true;
 	h->failed_starts = 0;
+	h->down_since = 0;
 	if (h->in.seq) { /* else it served before this holder came */
 		send_conns(h);
 		reply_ok(h);

@@ -186,8 +186,10 @@ static void turn(struct ekd_state *h)
 		ekd_give(h);
 	ekd_job_check(h);
 	ekd_worker_watch(h);
+	ekd_worker_late(h);
 	if (h->start_at && ekd_now_ms() >= h->start_at &&
-	    h->ending == EKD_GO_ON && ekd_worker_start(h, &h->err) != EK_OK) {
+	    (h->ending == EKD_GO_ON || h->ending == EKD_END_KEEP) &&
+	    ekd_worker_start(h, &h->err) != EK_OK) {
 		ekd_log(h, 0, "event=start error=\"%s\"", h->err.text);
 		h->start_at = ekd_now_ms() + 1000;
 	}
@@ -273,11 +275,8 @@ ek_status ekd_holder_run(const struct ekd_holder_options *options,
 	while (h->ending == EKD_GO_ON)
 		turn(h);
 	/* The worker that goes on must be one that serves. */
-	while (h->ending == EKD_END_KEEP && !h->worker.ready) {
-		if (h->worker.pid == 0 && ekd_worker_start(h, &h->err) != EK_OK)
-			h->ending = EKD_END_STOP;
+	while (h->ending == EKD_END_KEEP && !h->worker.ready)
 		turn(h);
-	}
 	finish(h);
 	*exit_code = h->exit_code;
 	/* The process ends: the kernel closes what is left. */

@@ -30,12 +30,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SAMPLES	   8
-#define IDLE_LOOKS (8 * SAMPLES)
-#define HANG_MS	   2000
-#define QUIT_MS	   5000
-#define SOCKET	   (1 << 20)
-#define FDS	   65536u
+#define SAMPLES	    8
+#define IDLE_LOOKS  (8 * SAMPLES)
+#define HANG_MS	    2000
+#define QUIT_MS	    5000
+#define DEADLINE_MS 30000
+#define SOCKET	    (1 << 20)
+#define FDS	    65536u
 
 void ekd_worker_none(struct ekd_state *h)
 {
@@ -248,12 +249,10 @@ static int64_t back_off(struct ekd_state *h, int64_t now)
 	return recent == EKD_DEATHS ? 100 : 0;
 }
 
-/* Without re-delivery, what the dead one had taken would hang for ever. */
-static void replace_door(struct ekd_state *h)
+/* Whoever waits gets an error. */
+static void replace_door(struct ekd_state *h, const char *why)
 {
-	ekd_log(h, 0, "event=door-lost reason=\"%s\"",
-		h->kept.resend ? "the connection broke"
-			       : "this kernel cannot deliver again");
+	ekd_log(h, 0, "event=door-lost reason=\"%s\"", why);
 	ekd_records_detach(h);
 	close(h->door);
 	h->door = -1;
@@ -262,6 +261,22 @@ static void replace_door(struct ekd_state *h)
 		h->ending = EKD_END_FAILED;
 		h->exit_code = 1;
 	}
+}
+
+void ekd_worker_late(struct ekd_state *h)
+{
+	uint32_t deadline = h->options->deadline_ms;
+
+	if (!deadline)
+		deadline = DEADLINE_MS;
+	if (h->worker.pid || !h->failed_starts || !h->down_since ||
+	    ekd_now_ms() - h->down_since < deadline)
+		return;
+	h->down_since = 0; /* until one served and died again */
+	replace_door(h, "no worker comes up");
+	/* Nothing mounted needs a worker any more. */
+	if (h->ending == EKD_END_KEEP)
+		h->ending = EKD_END_STOP;
 }
 
 static bool door_broken(struct ekd_state *h, bool *pending)
@@ -305,6 +320,8 @@ void ekd_worker_died(struct ekd_state *h)
 	close(h->worker.pidfd);
 	if (!was_ready)
 		h->failed_starts++;
+	if (was_ready || (h->failed_starts == 1 && !h->down_since))
+		h->down_since = now;
 	/* It says itself why it cannot serve. */
 	if (!h->ever_ready && h->worker.own_child && WIFEXITED(status) &&
 	    !quit && h->ending == EKD_GO_ON) {
@@ -314,10 +331,13 @@ void ekd_worker_died(struct ekd_state *h)
 	ekd_worker_none(h);
 	ekd_shared_next(h->shared);
 	ekd_holder_step(h, "holder:worker-died");
-	if (h->ending != EKD_GO_ON)
+	if (h->ending != EKD_GO_ON && h->ending != EKD_END_KEEP)
 		return;
-	if (!h->kept.resend || door_broken(h, &pending))
-		replace_door(h);
+	if (!h->kept.resend)
+		/* What the dead one had taken would hang for ever. */
+		replace_door(h, "this kernel cannot deliver again");
+	else if (door_broken(h, &pending))
+		replace_door(h, "the connection broke");
 	h->start_at = now + (quit ? 0 : back_off(h, now));
 	if (h->start_at == 0)
 		h->start_at = 1;

@@ -284,6 +284,42 @@ def test_no_redelivery(service, image):
     image.same(mount(service, ident="again"))
 
 
+def no_worker_comes(service, image):
+    """A mounted image; workers end as they start: a file of theirs is gone."""
+    service.options += ("deadline=1500",)
+    service.start()
+    target = mount(service)
+    drop_caches(target)
+    os.unlink(os.path.join(service.root, "meta"))
+    worker = service.kill_worker()
+    service.wait_for(lambda: service.log().count("event=death") > 1)
+    assert not os.path.exists("/proc/%d" % worker)
+    return subprocess.Popen(["cat", os.path.join(target, "f1")],
+                            stdout=subprocess.DEVNULL,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def test_no_worker_comes(service, image):
+    """Readers get an error at the deadline; then one comes, and serves."""
+    reader = no_worker_comes(service, image)
+    assert "Input/output error" in reader.communicate(timeout=60)[1] \
+        or "not connected" in reader.communicate()[1]
+    assert service.log().count("no worker comes up") == 1
+    os.link(image.meta, os.path.join(service.root, "meta"))
+    service.wait_for(lambda: service.ask("ping").startswith("ok"))
+    image.same(mount(service, ident="again"))
+
+
+def test_no_worker_to_keep(service, image):
+    """Asked to stop while none comes up: it tries, slowly, then gives up."""
+    reader = no_worker_comes(service, image)
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(60) == 0
+    assert reader.wait(60) != 0
+    assert service.log().count("event=start ") < 25
+    assert service.run_dir not in open("/proc/self/mounts").read()
+
+
 def test_stop(service, image):
     service.start()
     target = mount(service)

@@ -6,7 +6,7 @@
  * read the first time in a worker's life.
  *
  *   doorman run RUN STATE ROOT [upgrade] [no-resend] [suid] [as-worker]
- *		[hang=MS] [delay=MS]
+ *		[hang=MS] [deadline=MS] [delay=MS]
  *   doorman ask RUN COMMAND...	one command over RUN/api.sock
  *
  * Commands: ping; add NAME PATH; remove NAME; mount ID TARGET FLAGS NAME...
@@ -511,6 +511,9 @@ static int run_holder(int argc, char **argv)
 		else if (strncmp(argv[i], "hang=", 5) == 0)
 			options.hang_ms =
 				(uint32_t)strtoul(argv[i] + 5, NULL, 10);
+		else if (strncmp(argv[i], "deadline=", 9) == 0)
+			options.deadline_ms =
+				(uint32_t)strtoul(argv[i] + 9, NULL, 10);
 		else if (strncmp(argv[i], "delay=", 6) == 0)
 			delay = (unsigned)strtoul(argv[i] + 6, NULL, 10);
 	}
