@@ -326,6 +326,7 @@ def converted(tarfs, work, tars, registry, repo="app", tag="latest"):
     layout = oci.directory(tempfile.mkdtemp(prefix="layout-", dir=work),
                            oci.oci(image, "x"))
     out = tempfile.mkdtemp(prefix="out-", dir=work)
+    os.chmod(out, 0o755)  # the worker's user is to read what is in it
     tarfs.ok("convert", layout, "-o", out, "--leaf-digests", "--no-sync", "-q")
     for tar in tars:
         path = os.path.join(layout, oci.blob_path(oci.digest(tar)))
