@@ -110,7 +110,7 @@ static void walk_overlay(struct walk *w, struct ekd_overlay *overlay)
 	walk_id(w, overlay->id, "id");
 	walk_text(w, overlay->target, EKD_PATH, "target");
 	must(w, ekd_path_ok(overlay->target), "target");
-	walk_u32(w, &overlay->flags, EKD_OVERLAY_RW, "flags");
+	walk_u32(w, &overlay->flags, 3, "flags");
 	walk_u32(w, &overlay->n_lowers, EKD_LOWERS, "number of layers");
 	must(w, overlay->n_lowers > 0, "number of layers");
 	for (uint32_t i = 0; i < EKD_LOWERS; i++) {

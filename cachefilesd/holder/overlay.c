@@ -78,7 +78,7 @@ static ek_status mount_overlay(struct ekd_state *h, struct ekd_record *record,
 	char source[EKD_PATH], type[32], path[40];
 	ek_status status;
 
-	if (!h->options->allow_suid)
+	if (!(record->mounted.overlay.flags & EKD_OVERLAY_SUID))
 		flags |= MS_NOSUID;
 	EK_TRY(ekd_record_write(h, record, true, err));
 	ekd_holder_step(h, "holder:recorded");
@@ -131,6 +131,9 @@ ek_status ekd_do_overlay(struct ekd_state *h, struct ekd_result *result,
 	int target, links;
 
 	(void)result;
+	if ((overlay->flags & EKD_OVERLAY_SUID) && !h->options->allow_suid)
+		return ek_fail(err, EK_INVALID,
+			       "setuid is not allowed by the configuration");
 	if (!record)
 		return ek_fail(err, EK_NOMEM, "no memory for an overlay");
 	record->mounted.is_overlay = true;

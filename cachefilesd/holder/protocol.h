@@ -57,6 +57,7 @@ struct ekd_mount {
 enum ekd_overlay_flags {
 	/* Writable: upper and work directories of the holder's, rw/ID. */
 	EKD_OVERLAY_RW = 1,
+	EKD_OVERLAY_SUID = 2, /* honour setuid; refused unless configured */
 };
 
 struct ekd_overlay {

@@ -264,6 +264,7 @@ static ek_status mount_overlay(struct ekd_service *s, const struct image *image,
 	text_put(o->id, sizeof(o->id), image->id);
 	text_put(o->target, sizeof(o->target), image->record.target);
 	o->flags = image->record.rw ? EKD_OVERLAY_RW : 0;
+	o->flags |= image->record.suid ? EKD_OVERLAY_SUID : 0;
 	o->n_lowers = image->record.n_parts;
 	for (uint32_t i = 0; i < o->n_lowers; i++)
 		part_id(image, o->n_lowers - 1 - i, o->lowers[i]);

@@ -427,12 +427,14 @@ def test_refused(service, image):
     for words, why in (
             (("img", free, "0", "meta", "blob"), "is mounted at"),
             (("suid", free, str(MOUNT_SUID), "meta", "blob"), "setuid"),
+            (("flags", free, "8", "meta", "blob"), "flags"),
             (("x/y", free, "0", "meta", "blob"), "id"),
             (("flags", free, "64", "meta", "blob"), "flags"),
             (("none", free, "0", "nothing"), "source"),
             (("data", free, "0", "blob"), "EROFS")):
         answer = service.ask("mount", *words)
         assert not answer.startswith("ok") and why in answer, answer
+    assert "setuid" in service.ask("overlay", "suid", free, "2", "img", "img")
     # Of the worker's own directory: a link, and not a file.
     images = os.path.join(service.work, "state", "images", "x")
     os.makedirs(images)
@@ -493,11 +495,18 @@ def test_setuid(program, work, image):
         service.start()
         mount(service)
         mount(service, "suid", MOUNT_SUID, "suid")
+        service.ok("mount", "l0", "-", str(MOUNT_LAYER | MOUNT_SUID), "meta",
+                   "blob")
+        # An overlay honours what is asked for it, whatever is allowed.
+        for name, flags in (("over", "1"), ("over-suid", "3")):
+            service.ok("overlay", name, service.target(name), flags, "l0")
         with open("/proc/self/mounts") as lines:
             options = {line.split()[1]: line.split()[3] for line in lines}
         root = service.root
         assert "nosuid" in options[root + "/mnt"].split(",")
         assert "nosuid" not in options[root + "/suid"].split(",")
+        assert "nosuid" in options[root + "/over"].split(",")
+        assert "nosuid" not in options[root + "/over-suid"].split(",")
         assert "nodev" in options[root + "/suid"].split(",")
 
 
