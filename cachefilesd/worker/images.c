@@ -273,12 +273,61 @@ static ek_status mount_overlay(struct ekd_service *s, const struct image *image,
 	return status;
 }
 
-ek_status image_mount(struct ekd_service *s, const struct image *image,
+/* Whether the holder has begun to mount something of image @id. */
+struct begun {
+	const char *id;
+	bool any;
+};
+
+static void look(void *arg, const struct ekd_mounted *m)
+{
+	const char *id = m->is_overlay ? m->overlay.id : m->mount.id;
+	struct begun *begun = arg;
+	size_t n = strlen(begun->id);
+
+	begun->any |= !m->alive && strncmp(id, begun->id, n) == 0 &&
+		      (!id[n] || id[n] == '.');
+}
+
+static bool umount_lazily(struct ekd_service *s, const char *id)
+{
+	ek_status status =
+		ekd_holder_umount(s->holder, id, EKD_UMOUNT_LAZY, NULL);
+
+	return status == EK_OK || status == EK_NOTFOUND;
+}
+
+/*
+ * After a failure of all, or with EK_IO maybe of its reply alone. False: some
+ * may be mounted, or be yet by a child that outlives the holder.
+ */
+static bool undo(struct ekd_service *s, const struct image *image,
+		 uint32_t done, bool lost)
+{
+	struct begun begun = {.id = image->id};
+	bool good = true;
+	char id[EKD_ID];
+
+	if (lost && ekd_holder_mounts(s->holder, look, &begun, NULL) != EK_OK)
+		return false;
+	if (begun.any)
+		return false;
+	if (lost && has_overlay(image))
+		good = umount_lazily(s, image->id);
+	if (lost && done < image->record.n_parts)
+		done++;
+	while (good && done-- > 0) {
+		part_id(image, done, id);
+		good = umount_lazily(s, id);
+	}
+	return good || !lost;
+}
+
+ek_status image_mount(struct ekd_service *s, struct image *image,
 		      struct ek_err *err)
 {
 	struct ekd_mount *m = malloc(sizeof(*m));
 	ek_status status = EK_OK;
-	char id[EKD_ID];
 	uint32_t done;
 
 	if (!m)
@@ -291,10 +340,7 @@ ek_status image_mount(struct ekd_service *s, const struct image *image,
 	free(m);
 	if (status == EK_OK && has_overlay(image))
 		status = mount_overlay(s, image, err);
-	while (status != EK_OK && done-- > 0) {
-		part_id(image, done, id);
-		ekd_holder_umount(s->holder, id, EKD_UMOUNT_LAZY, NULL);
-	}
+	image->lost = status != EK_OK && !undo(s, image, done, status == EK_IO);
 	return status;
 }
 

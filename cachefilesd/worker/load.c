@@ -197,6 +197,45 @@ static ek_status load_all(struct ekd_service *s, const struct mounts *mounts,
 	return EK_OK;
 }
 
+static bool has_image(const struct ekd_service *s, const char *id)
+{
+	size_t n = strcspn(id, ".");
+
+	for (const struct image *i = s->images; i; i = i->next)
+		if (strncmp(i->id, id, n) == 0 && !i->id[n])
+			return true;
+	return false;
+}
+
+/*
+ * What is mounted of images that nobody knows: a predecessor died while it was
+ * asked for, and it became alive since we looked. It can be served no more.
+ * Overlays are asked for first, for what is beneath one may not go.
+ */
+static void drop_unknown(struct ekd_service *s)
+{
+	struct mounts mounts = {0};
+	struct ek_err err;
+
+	if (ekd_holder_mounts(s->holder, note, &mounts, NULL) != EK_OK)
+		mounts.n = 0;
+	for (int parts = 0; parts < 2; parts++) {
+		for (size_t i = 0; i < mounts.n; i++) {
+			const char *id = mounts.ids[i];
+
+			if (has_image(s, id) || !strchr(id, '.') != !parts)
+				continue;
+			if (ekd_holder_umount(s->holder, id, EKD_UMOUNT_LAZY,
+					      &err) == EK_OK)
+				text_put(err.text, sizeof(err.text), "");
+			ekd_log_event(s->o.log, EKD_LOG_WARNING,
+				      "unknown-mount", "id", id, "problem",
+				      err.text, NULL);
+		}
+	}
+	free(mounts.ids);
+}
+
 ek_status load_images(struct ekd_service *s, struct ek_err *err)
 {
 	struct mounts mounts = {0};
@@ -207,6 +246,8 @@ ek_status load_images(struct ekd_service *s, struct ek_err *err)
 		status = ek_fail(err, EK_NOMEM, "no memory for mounts");
 	if (status == EK_OK)
 		status = load_all(s, &mounts, err);
+	if (status == EK_OK)
+		drop_unknown(s);
 	free(mounts.ids);
 	return status;
 }

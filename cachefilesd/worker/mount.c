@@ -211,14 +211,22 @@ ek_status ekd_service_mount(struct ekd_service *service,
 	}
 	ekd_log_event(service->o.log, EKD_LOG_WARNING, "mount-failed", "target",
 		      request->target, "why", err->text, NULL);
+	if (image->lost) {
+		image_set(service, image, EKD_IMAGE_BROKEN,
+			  "the holder died while it was mounted: umount it");
+		return status;
+	}
 	files_remove(service, id);
 	image_remove(service, image);
 	return status;
 }
 
-/* From mounted or broken to unmounting; NULL with EK_NOTFOUND. */
+/*
+ * From mounted or broken (*was) to unmounting; NULL with EK_NOTFOUND. The
+ * problem stays as it was.
+ */
 static struct image *begin_umount(struct ekd_service *s, const char *which,
-				  struct ek_err *err)
+				  enum ekd_image_state *was, struct ek_err *err)
 {
 	struct image *image = image_find(s, which);
 
@@ -234,6 +242,7 @@ static struct image *begin_umount(struct ekd_service *s, const char *which,
 		ek_fail(err, EK_EXISTS, "%s: something is being done with it",
 			which);
 	} else {
+		*was = image->state;
 		image->state = EKD_IMAGE_UNMOUNTING;
 	}
 	pthread_cond_broadcast(&s->changed);
@@ -241,10 +250,21 @@ static struct image *begin_umount(struct ekd_service *s, const char *which,
 	return image;
 }
 
+/* It failed: all is as before. */
+static void end_umount(struct ekd_service *s, struct image *image,
+		       enum ekd_image_state was)
+{
+	pthread_mutex_lock(&s->lock);
+	image->state = was;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
 ek_status ekd_service_umount(struct ekd_service *service, const char *which,
 			     bool lazy, struct ek_err *err)
 {
-	struct image *image = begin_umount(service, which, err);
+	enum ekd_image_state was;
+	struct image *image = begin_umount(service, which, &was, err);
 	ek_status status;
 	char id[EKD_IMAGE_ID];
 
@@ -252,7 +272,7 @@ ek_status ekd_service_umount(struct ekd_service *service, const char *which,
 		return err->status;
 	status = image_umount(service, image, lazy, err);
 	if (status != EK_OK) {
-		image_set(service, image, EKD_IMAGE_MOUNTED, "");
+		end_umount(service, image, was);
 		return status;
 	}
 	ekd_steps_pass(service->o.steps, "image:unmounted");
@@ -290,14 +310,17 @@ static ek_status go_direct(struct ekd_service *s, struct image *image,
 ek_status ekd_service_remount(struct ekd_service *service, const char *which,
 			      struct ek_err *err)
 {
-	struct image *image = begin_umount(service, which, err);
+	enum ekd_image_state was;
+	struct image *image = begin_umount(service, which, &was, err);
 	ek_status status;
 
 	if (!image)
 		return err->status;
-	status = image_umount(service, image, false, err);
+	status = image->blobs ? image_umount(service, image, false, err)
+			      : ek_fail(err, EK_INVALID, "%s: broken: %s",
+					which, image->problem);
 	if (status != EK_OK) {
-		image_set(service, image, EKD_IMAGE_MOUNTED, "");
+		end_umount(service, image, was);
 		return status;
 	}
 	status = go_direct(service, image, err);

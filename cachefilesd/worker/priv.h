@@ -48,6 +48,7 @@ struct image {
 	struct ekd_blob *kept[EKD_DEVICES];
 	uint32_t users; /* calls that look at it: it may not go */
 	bool again;	/* is to be mounted by load_mount_again() */
+	bool lost;	/* see image_mount() */
 	char problem[256];
 };
 
@@ -122,8 +123,11 @@ void image_complete(struct image *image, bool on);
 /* Let go of the blobs that were kept for it. */
 void image_drop_kept(struct image *image);
 void image_id(const char *target, char id[EKD_IMAGE_ID]);
-/* Ask the kernel, through the holder. Undoes itself on failure. */
-ek_status image_mount(struct ekd_service *s, const struct image *image,
+/*
+ * Ask the kernel, through the holder. Undoes itself on failure, unless the
+ * reply was lost: with image->lost it may be mounted, or be yet.
+ */
+ek_status image_mount(struct ekd_service *s, struct image *image,
 		      struct ek_err *err);
 ek_status image_umount(struct ekd_service *s, const struct image *image,
 		       bool lazy, struct ek_err *err);

@@ -110,6 +110,25 @@ def test_source_gone(daemon, tarfs, work, layers):
         assert daemon.image(mnt)["state"] == "mounted"
 
 
+@pytest.mark.parametrize("options", [(), ("--rw",)])
+def test_a_mount_that_nobody_knows(daemon, tarfs, work, layers, origin,
+                                   options):
+    """As after a death of the worker while the kernel mounts: it goes."""
+    out, image = converted(tarfs, work, layers, origin)
+    mnt = daemon.mount_index(out, str(image), *options)
+    kept = daemon.mount_index(out, str(image))
+    shutil.rmtree(os.path.join(daemon.state, "images",
+                               daemon.image(mnt)["id"]))
+    daemon.wait_worker(daemon.kill_worker())
+    assert [i["target"] for i in daemon.images()] == [kept]
+    assert not os.path.ismount(mnt)
+    right(kept)
+    daemon.umount(kept)
+    daemon.mount_index(out, str(image), target=mnt)
+    right(mnt)
+    daemon.umount(mnt)
+
+
 def native(mkfs, work, trees):
     images = []
     for i, files in enumerate(trees):
