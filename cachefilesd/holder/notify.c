@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -67,19 +68,45 @@ void ekd_notify(const char *text)
 	send_text(text, -1);
 }
 
+static void store(const char *name, int fd)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
+	send_text(text, fd);
+}
+
+static void forget(const char *name)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	send_text(text, -1);
+}
+
 void ekd_notify_store(struct ekd_state *h)
 {
 	const int fds[] = {h->door, h->shared_fd, h->api, h->listener};
-	char text[64];
 
+	/* What is left there is of a service that is gone. */
+	ekd_notify_forget(h);
+	for (unsigned i = 0; i < 4 && !h->options->no_fd_store; i++)
+		store(names[i], fds[i]);
+}
+
+void ekd_notify_door(struct ekd_state *h)
+{
 	if (h->options->no_fd_store)
 		return;
-	send_text("FDSTOREREMOVE=1\nFDNAME=door", -1);
-	for (unsigned i = 0; i < 4; i++) {
-		snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s",
-			 names[i]);
-		send_text(text, fds[i]);
-	}
+	forget(names[0]);
+	if (h->door >= 0)
+		store(names[0], h->door);
+}
+
+void ekd_notify_forget(struct ekd_state *h)
+{
+	for (unsigned i = 0; i < 4 && !h->options->no_fd_store; i++)
+		forget(names[i]);
 }
 
 /* The number of name @i in the list "a:b:c"; -1: none. */
@@ -98,6 +125,21 @@ static int find_name(const char *list, const char *name)
 	return -1;
 }
 
+/* Whoever stopped the service took its names away. */
+static bool have_names(const struct ekd_state *h)
+{
+	struct stat st;
+
+	if (fstatat(h->run_fd, "holder.sock", &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    !S_ISSOCK(st.st_mode))
+		return false;
+	/* It has the other one until a worker was ready. */
+	if (fstatat(h->run_fd, "api.sock", &st, AT_SYMLINK_NOFOLLOW) != 0 &&
+	    fstatat(h->run_fd, ".api.sock", &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return false;
+	return S_ISSOCK(st.st_mode);
+}
+
 void ekd_notify_adopt(struct ekd_state *h, bool *found)
 {
 	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
@@ -113,6 +155,12 @@ void ekd_notify_adopt(struct ekd_state *h, bool *found)
 		fds[i] = find_name(list, names[i]);
 		if (fds[i] < 0 || fcntl(fds[i], F_GETFD) < 0)
 			return;
+	}
+	if (!have_names(h)) {
+		for (unsigned i = 0; i < 4; i++)
+			close(fds[i]);
+		ekd_notify_forget(h);
+		return;
 	}
 	for (unsigned i = 0; i < 4; i++) {
 		*to[i] = fds[i];

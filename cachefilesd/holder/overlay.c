@@ -131,11 +131,13 @@ ek_status ekd_do_overlay(struct ekd_state *h, struct ekd_result *result,
 	int target, links;
 
 	(void)result;
-	if ((overlay->flags & EKD_OVERLAY_SUID) && !h->options->allow_suid)
-		return ek_fail(err, EK_INVALID,
-			       "setuid is not allowed by the configuration");
 	if (!record)
 		return ek_fail(err, EK_NOMEM, "no memory for an overlay");
+	if ((overlay->flags & EKD_OVERLAY_SUID) && !h->options->allow_suid) {
+		free(record);
+		return ek_fail(err, EK_INVALID,
+			       "setuid is not allowed by the configuration");
+	}
 	record->mounted.is_overlay = true;
 	record->mounted.overlay = *overlay;
 	snprintf(record->source, EKD_PATH, "erofskit-%s", overlay->id);

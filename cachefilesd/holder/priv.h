@@ -232,8 +232,16 @@ void ekd_give(struct ekd_state *h);
 
 /* notify.c */
 void ekd_notify(const char *text);
+/* The service manager keeps our descriptors. */
 void ekd_notify_store(struct ekd_state *h);
-/* Descriptors that the service manager kept; *found: all needed are there. */
+/* There is another door. The old one ends when nobody keeps it. */
+void ekd_notify_door(struct ekd_state *h);
+/* It is to keep none: there is nothing to come back to. */
+void ekd_notify_forget(struct ekd_state *h);
+/*
+ * Descriptors that the service manager kept; *found: all needed are there,
+ * and the sockets have their names still.
+ */
 void ekd_notify_adopt(struct ekd_state *h, bool *found);
 
 #endif

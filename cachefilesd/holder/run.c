@@ -210,6 +210,7 @@ static void stop_all(struct ekd_state *h)
 			turn(h);
 	}
 	ekd_setup_remove(h);
+	ekd_notify_forget(h);
 }
 
 static void finish(struct ekd_state *h)

@@ -261,6 +261,7 @@ static void replace_door(struct ekd_state *h, const char *why)
 		h->ending = EKD_END_FAILED;
 		h->exit_code = 1;
 	}
+	ekd_notify_door(h);
 }
 
 void ekd_worker_late(struct ekd_state *h)
