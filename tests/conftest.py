@@ -21,7 +21,6 @@ from lib.run import Tool
 TESTS = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(TESTS)
 BUILD = os.environ.get("EK_BUILD") or os.path.join(TOP, "build", "release")
-SHARED = os.path.join(os.path.dirname(TOP), "shared")
 SOAK = os.environ.get("EK_SOAK") == "1"
 
 
@@ -143,11 +142,19 @@ def small_edges(memory):
 
 
 @pytest.fixture(scope="session")
-def fixtures_dir(session_dir):
-    """shared/fixtures unpacked: images/ and images2/, sources beside them."""
-    source = os.path.join(SHARED, "fixtures")
-    if not os.path.isdir(source):
+def shared():
+    """The directory of what this project shares with others, beside it."""
+    path = os.environ.get("EK_SHARED") or os.path.join(
+        os.path.dirname(TOP), "shared")
+    if not os.path.isdir(os.path.join(path, "fixtures")):
         pytest.skip("no ../shared/fixtures")
+    return path
+
+
+@pytest.fixture(scope="session")
+def fixtures_dir(session_dir, shared):
+    """shared/fixtures unpacked: images/ and images2/, sources beside them."""
+    source = os.path.join(shared, "fixtures")
     target = os.path.join(session_dir, "fixtures")
     for name in ("images", "images2"):
         place = os.path.join(target, name)

@@ -5,6 +5,7 @@ say; each with all layouts that version can make."""
 import hashlib
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -41,9 +42,8 @@ class Fixture:
 
 
 @pytest.fixture
-def fixture(request, fixtures_dir):
-    from conftest import SHARED
-    return Fixture(fixtures_dir, SHARED, request.param)
+def fixture(request, fixtures_dir, shared):
+    return Fixture(fixtures_dir, shared, request.param)
 
 
 def compare(want, where, image=True):
@@ -114,18 +114,16 @@ def test_the_kernel_agrees(mounter, fixture):
 
 
 @pytest.mark.parametrize("name", ["images", "images2"])
-def test_source_of_the_fixtures(mkfs, mounter, fixtures_dir, memory, work,
-                                name):
+def test_source_of_the_fixtures(mkfs, mounter, fixtures_dir, shared, memory,
+                                work, name):
     """The same tree through our mkfs reads back as the same manifest."""
-    from conftest import SHARED
-    import subprocess
     path = os.path.join(memory, "source-" + name)
     os.mkdir(path)
     subprocess.run(["tar", "--xattrs", "--xattrs-include=*", "--acls",
                     "--same-owner", "-xpf",
                     os.path.join(fixtures_dir, name, "tree.tar"), "-C", path],
                    check=True, stderr=subprocess.PIPE)
-    want = manifest.load(os.path.join(SHARED, "fixtures", name,
+    want = manifest.load(os.path.join(shared, "fixtures", name,
                                       "tree.manifest.jsonl"))
     source = manifest.restrict(oracle.normal(oracle.walk(path)), want)
     image = os.path.join(work, "out.img")
