@@ -25,26 +25,15 @@ static void snapshot(const struct ekd_blob *b, uint8_t *bits)
 
 /*
  * After a sync that failed the kernel may have forgotten what it could not
- * write, so what was not synced before counts no more. (Not punched: the disk
- * is in trouble, and a fill overwrites it.)
+ * write, so what was not synced before counts no more. A fill that is under
+ * way learns of it before it tells that its leaf is here.
  */
 static void forget_unsynced(struct ekd_blob *b)
 {
-	uint64_t bytes = 0;
-
+	pthread_mutex_lock(&b->wait_lock);
 	atomic_fetch_add(&b->sync_failures, 1);
-	for (uint32_t i = 0; i < b->leaves->n; i++) {
-		uint32_t word = atomic_load(&b->words[i]);
-		uint32_t epoch = (word & ~(uint32_t)EKD_FLAGS) + EKD_EPOCH;
-
-		if (b->disk[i / 8] >> i % 8 & 1 || word & EKD_BUSY ||
-		    !(word & EKD_PRESENT) ||
-		    !atomic_compare_exchange_strong(&b->words[i], &word, epoch))
-			continue;
-		atomic_fetch_sub(&b->present, 1);
-		bytes += ek_leaf_length(b->leaves, i);
-	}
-	ekd_account(b->store, 0, bytes);
+	pthread_mutex_unlock(&b->wait_lock);
+	ekd_forget_unsynced(b);
 }
 
 /* map_lock is held. */

@@ -158,6 +158,27 @@ ek_status ekd_drop(struct ekd_blob *b, const uint32_t *leaves, size_t n,
 	return status;
 }
 
+#define FORGET 64u /* leaves that are forgotten at a time */
+
+void ekd_forget_unsynced(struct ekd_blob *b)
+{
+	struct going going[FORGET];
+	uint32_t leaves[FORGET];
+	bool on_disk;
+
+	for (uint32_t i = 0; i < b->leaves->n;) {
+		size_t n = 0, k;
+
+		for (; i < b->leaves->n && n < FORGET; i++)
+			if (!(b->disk[i / 8] >> i % 8 & 1))
+				leaves[n++] = i;
+		k = seize(b, leaves, n, going, &on_disk);
+		if (!ekd_stays(b))
+			punch_all(b, going, k);
+		ekd_account(b->store, 0, let_go(b, going, k));
+	}
+}
+
 /* Which leaves go: all older than a bucket, and of that one some. */
 struct choice {
 	uint32_t now;

@@ -93,21 +93,45 @@ static bool holds(struct ekd_blob *b, uint32_t i)
 	return same;
 }
 
+/*
+ * It is here, unless a sync failed meanwhile (@failures were before): then it
+ * may be lost with those that ekd_forget_unsynced() has seen.
+ */
+static ek_status settle(struct ekd_blob *b, uint32_t i, uint32_t epoch,
+			uint32_t failures, struct ek_err *err)
+{
+	bool good;
+
+	pthread_mutex_lock(&b->wait_lock);
+	good = atomic_load(&b->sync_failures) == failures;
+	if (good)
+		atomic_fetch_add(&b->present, 1);
+	atomic_store(&b->words[i], good ? epoch | EKD_PRESENT : epoch);
+	pthread_cond_broadcast(&b->settled);
+	pthread_mutex_unlock(&b->wait_lock);
+	return good ? EK_OK
+		    : ek_fail_sys(err, EIO,
+				  "%s: the disk did not take the data",
+				  b->entry->name);
+}
+
 /* Leaf @i is busy and was suspect. */
 static void compare(struct ekd_blob *b, uint32_t i, uint32_t epoch)
 {
 	struct ekd_store *s = b->store;
 	uint32_t n = ek_leaf_length(b->leaves, i);
+	uint32_t failures = atomic_load(&b->sync_failures);
 	bool same = holds(b, i);
 
 	atomic_fetch_sub(&b->suspects, 1);
-	if (same)
-		atomic_fetch_add(&b->present, 1);
-	else if (!ekd_stays(b))
+	if (!same && !ekd_stays(b))
 		ekd_leaf_punch(b, i, 1);
 	if (same)
 		ekd_leaf_unclaim(b, i);
-	ekd_leaf_release(b, i, same ? epoch | EKD_PRESENT : epoch);
+	if (!same)
+		ekd_leaf_release(b, i, epoch);
+	else if (settle(b, i, epoch, failures, NULL) != EK_OK)
+		same = false;
 	pthread_mutex_lock(&s->lock);
 	if (same)
 		s->stats.recovered_leaves++;
@@ -130,6 +154,19 @@ uint32_t ekd_leaf_settle(struct ekd_blob *b, uint32_t i)
 						   epoch | EKD_BUSY))
 			compare(b, i, epoch);
 	}
+}
+
+bool ekd_blob_here(const struct ekd_blob *b, uint32_t i)
+{
+	EKD_BUG_ON(i >= b->leaves->n);
+	/* One that is busy or suspect is not present. */
+	return atomic_load(&b->words[i]) & EKD_PRESENT;
+}
+
+bool ekd_blob_absent(const struct ekd_blob *b, uint32_t i)
+{
+	EKD_BUG_ON(i >= b->leaves->n);
+	return !(atomic_load(&b->words[i]) & EKD_FLAGS);
 }
 
 void ekd_blob_missing(struct ekd_blob *b, uint32_t first, uint32_t end,
@@ -195,23 +232,6 @@ static void count_fill(struct ekd_store *s, size_t n)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/*
- * A sync failed while the leaf was written: it may be lost with those that
- * forget_unsynced() has seen.
- */
-static ek_status unsynced(struct ekd_blob *b, uint32_t i, uint32_t word,
-			  struct ek_err *err)
-{
-	uint32_t absent = (word & ~(uint32_t)EKD_FLAGS) + EKD_EPOCH;
-
-	if (atomic_compare_exchange_strong(&b->words[i], &word, absent)) {
-		atomic_fetch_sub(&b->present, 1);
-		ekd_account(b->store, 0, ek_leaf_length(b->leaves, i));
-	}
-	return ek_fail_sys(err, EIO, "%s: the disk did not take the data",
-			   b->entry->name);
-}
-
 static ek_status put_leaf(struct ekd_blob *b, uint32_t i, uint32_t word,
 			  const void *bytes, size_t n, struct ek_err *err)
 {
@@ -241,14 +261,14 @@ static ek_status put_leaf(struct ekd_blob *b, uint32_t i, uint32_t word,
 	ekd_step(s, EKD_STEP_WRITTEN);
 	ekd_leaf_unclaim(b, i);
 	atomic_store(&b->used[i], atomic_fetch_add(&s->tick, 1) + 1);
-	atomic_fetch_add(&b->present, 1);
-	ekd_leaf_release(b, i, epoch | EKD_PRESENT);
-	count_fill(s, n);
+	status = settle(b, i, epoch, failures, err);
+	if (status != EK_OK)
+		ekd_account(s, 0, n);
+	else
+		count_fill(s, n);
 	ekd_blob_dirty(b, n);
 	ekd_step(s, EKD_STEP_PRESENT);
-	if (atomic_load(&b->sync_failures) != failures)
-		return unsynced(b, i, epoch | EKD_PRESENT, err);
-	return EK_OK;
+	return status;
 }
 
 ek_status ekd_blob_fill(struct ekd_blob *b, uint32_t i, const void *bytes,

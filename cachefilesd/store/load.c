@@ -255,10 +255,16 @@ static void suspect(struct ekd_blob *b, uint64_t start, uint64_t end)
 	}
 }
 
-/* Every leaf of which the data file has a part. */
+/*
+ * Every leaf of which the data file has a part. What a predecessor could not
+ * sync may be in the page cache, as clean, and not on the disk: what is
+ * compared comes from there.
+ */
 static ek_status suspect_all(struct ekd_blob *b, struct ek_err *err)
 {
 	off_t at = 0, hole;
+
+	posix_fadvise(b->fd, 0, 0, POSIX_FADV_DONTNEED);
 
 	for (;;) {
 		at = lseek(b->fd, at, SEEK_DATA);

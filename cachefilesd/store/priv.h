@@ -234,6 +234,13 @@ ek_status ekd_reserve(struct ekd_store *s, uint64_t bytes, struct ek_err *err);
 ek_status ekd_drop(struct ekd_blob *b, const uint32_t *leaves, size_t n,
 		   bool forced, uint64_t *freed, struct ek_err *err);
 
+/*
+ * Let all go that the map on disk has not, compared or not; out of the data
+ * file too, for what the cache shows of it may not be what the disk has.
+ * map_lock is held.
+ */
+void ekd_forget_unsynced(struct ekd_blob *b);
+
 /* checkpoint.c */
 ek_status ekd_blob_checkpoint(struct ekd_blob *b, struct ek_err *err);
 ek_status ekd_keeper_start(struct ekd_store *s, struct ek_err *err);

@@ -123,6 +123,14 @@ void ekd_blob_missing(struct ekd_blob *blob, uint32_t first, uint32_t end,
 		      uint32_t *from, uint32_t *to);
 
 /*
+ * Whether leaf @i is here, as far as one can say at once: without waiting for
+ * who writes, evicts or compares it, and without comparing it.
+ */
+bool ekd_blob_here(const struct ekd_blob *blob, uint32_t i);
+/* Whether it certainly is not: nobody writes it, nor is it to be compared. */
+bool ekd_blob_absent(const struct ekd_blob *blob, uint32_t i);
+
+/*
  * Verify leaf @i and write it. EK_DIFFERS: not its bytes, nothing is written.
  * EK_IO with ENOSPC in err->sys: no room, nor could room be made. Filling a
  * leaf that is here is no error. @bytes must not change meanwhile.
