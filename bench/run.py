@@ -66,10 +66,9 @@ def options():
     return args
 
 
-def compare(args, tools):
-    """Measure the rows that are wanted."""
+def compare(args, tools, results):
+    """Measure the rows that are wanted; results grows as they are."""
     wanted = args.rows.split(",") if args.rows else None
-    results = []
     for row in (r for m in modules(ROWS_OF) for r in m.ROWS):
         if wanted and row.name not in wanted:
             continue
@@ -78,7 +77,6 @@ def compare(args, tools):
         results.append(measure.row(row, tools, args.scratch, args.pairs))
         results[-1]["others"] = others
         print(report.line(results[-1]), flush=True)
-    return results
 
 
 def sections(args, tools):
@@ -102,8 +100,13 @@ def grow(args, tools):
 
 def rows_and_plots(args, tools):
     """The page of the rows."""
-    results = compare(args, tools)
-    more = sections(args, tools)
+    results, more = [], []
+    try:
+        compare(args, tools, results)
+        more = sections(args, tools)
+    except KeyboardInterrupt:
+        print("bench: interrupted; the page has what was measured",
+              file=sys.stderr)
     if args.out == "-":
         print(report.table(results))
         print(report.figures(results))
