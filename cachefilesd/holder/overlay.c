@@ -50,23 +50,21 @@ static ek_status link_lowers(struct ekd_state *h,
 }
 
 /* rw/ID/upper and rw/ID/work, which stay after the umount. */
-static ek_status link_upper(struct ekd_state *h, const char *id, int links,
+static ek_status link_upper(struct ekd_state *h,
+			    const struct ekd_overlay *overlay, int links,
 			    struct ek_err *err)
 {
-	static const char *const names[] = {"upper", "work"};
+	int dir, upper, work;
 
 	if (h->rw_fd < 0)
 		return ek_fail(err, EK_UNSUPPORTED,
 			       "no directory for writable layers");
-	for (unsigned i = 0; i < 2; i++) {
-		char rel[EKD_ID + 16];
-		int fd;
-
-		snprintf(rel, sizeof(rel), "%s/%s", id, names[i]);
-		EK_TRY(ekd_path_walk(h->rw_fd, rel, true, &fd, err));
-		EK_TRY(ekd_link_put(links, names[i], fd, err));
-	}
-	return EK_OK;
+	EK_TRY(ekd_path_walk(h->rw_fd, overlay->id, true, &dir, err));
+	EK_TRY(ekd_path_walk(dir, "upper", true, &upper, err));
+	EK_TRY(ekd_path_walk(dir, "work", true, &work, err));
+	EK_TRY(ekd_rw_claim(h, overlay, dir, upper, err));
+	EK_TRY(ekd_link_put(links, "upper", upper, err));
+	return ekd_link_put(links, "work", work, err);
 }
 
 static ek_status mount_overlay(struct ekd_state *h, struct ekd_record *record,
@@ -110,7 +108,7 @@ static ek_status overlay_it(struct ekd_state *h, struct ekd_record *record,
 	if (overlay->flags & EKD_OVERLAY_RW) {
 		size_t n = strlen(options);
 
-		EK_TRY(link_upper(h, overlay->id, links, err));
+		EK_TRY(link_upper(h, overlay, links, err));
 		snprintf(options + n, sizeof(options) - n,
 			 ",upperdir=upper,workdir=work");
 	} else if (overlay->n_lowers < 2) {

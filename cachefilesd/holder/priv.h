@@ -192,6 +192,14 @@ ek_status ekd_links_make(struct ekd_state *h, const char *id, int *dir,
 ek_status ekd_link_put(int dir, const char *name, int fd, struct ek_err *err);
 void ekd_links_remove(struct ekd_state *h, const char *id);
 
+/* rw.c */
+/*
+ * @dir (rw/ID) and its @upper (both O_PATH) are for what @overlay lies upon.
+ * EK_DIFFERS: they hold changes of another image.
+ */
+ek_status ekd_rw_claim(struct ekd_state *h, const struct ekd_overlay *overlay,
+		       int dir, int upper, struct ek_err *err);
+
 /* records.c */
 struct ekd_record {
 	struct ekd_mounted mounted;

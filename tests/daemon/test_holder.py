@@ -463,7 +463,15 @@ def test_overlay(service, image):
     service.ok("overlay", "rw", written, "1", "l0")
     with open(os.path.join(written, "f1")) as back:
         assert back.read() == "changed"
-    for name in ("rw", "over", "l0", "l1"):
+    service.ok("umount", "rw", "0")
+    # But not in another image; that had no changes yet.
+    answer = service.ask("overlay", "rw", written, "1", "l1")
+    assert answer.startswith("differs") and "another image" in answer
+    assert service.ok("mounts").count("rw:") == 0
+    service.ok("overlay", "rw2", written, "1", "l0")
+    service.ok("umount", "rw2", "0")
+    service.ok("overlay", "rw2", written, "1", "l1")
+    for name in ("rw2", "over", "l0", "l1"):
         service.ok("umount", name, "0")
     assert service.ok("mounts") == ""
 
