@@ -52,8 +52,8 @@ struct ekd_worker {
 
 /* What the watchdog saw last; see worker.c. */
 struct ekd_watch {
-	uint64_t beats, taken;
-	uint32_t silent, stuck;
+	uint64_t beats, taken, answered;
+	uint32_t silent, stuck, mute;
 	int64_t next;
 };
 

@@ -4,9 +4,10 @@
  * The worker: started under its own user, watched, started again.
  *
  * It is killed when its heart stands still while requests wait, or when
- * requests lie in the kernel and nobody takes one, for EKD_SAMPLES looks on
- * end. Looks are counted rather than time: a host that slept has no hung
- * worker.
+ * requests lie in the kernel and nobody takes one, for SAMPLES looks on end;
+ * or when it has reads and answers none of them, not even with an error, for
+ * twice as long as a reader waits: its heart is a thread that may beat on.
+ * Looks are counted rather than time: a host that slept has no hung worker.
  */
 
 #include "base/try.h"
@@ -264,20 +265,27 @@ static void replace_door(struct ekd_state *h, const char *why)
 	ekd_notify_door(h);
 }
 
+static uint32_t deadline_ms(const struct ekd_state *h)
+{
+	return h->options->deadline_ms ? h->options->deadline_ms : DEADLINE_MS;
+}
+
 void ekd_worker_late(struct ekd_state *h)
 {
-	uint32_t deadline = h->options->deadline_ms;
-
-	if (!deadline)
-		deadline = DEADLINE_MS;
 	if (h->worker.pid || !h->failed_starts || !h->down_since ||
-	    ekd_now_ms() - h->down_since < deadline)
+	    ekd_now_ms() - h->down_since < deadline_ms(h))
 		return;
 	h->down_since = 0; /* until one served and died again */
 	replace_door(h, "no worker comes up");
 	/* Nothing mounted needs a worker any more. */
 	if (h->ending == EKD_END_KEEP)
 		h->ending = EKD_END_STOP;
+}
+
+/* Looks until reads of which none is answered tell that it hangs. */
+static uint32_t mute_looks(const struct ekd_state *h, uint32_t look_ms)
+{
+	return SAMPLES + 2 * (deadline_ms(h) / look_ms);
 }
 
 static bool door_broken(struct ekd_state *h, bool *pending)
@@ -350,22 +358,29 @@ void ekd_worker_watch(struct ekd_state *h)
 	const struct ekd_door_gauge *gauge = ekd_shared_gauge(h->shared);
 	uint64_t beats = ekd_shared_beats(h->shared);
 	uint64_t taken = __atomic_load_n(&gauge->taken, __ATOMIC_RELAXED);
+	uint64_t answered = __atomic_load_n(&gauge->answered, __ATOMIC_RELAXED);
 	bool waiting = __atomic_load_n(&gauge->waiting, __ATOMIC_RELAXED) > 0;
+	uint32_t look_ms = hang_ms >= SAMPLES ? hang_ms / SAMPLES : 1;
 	int64_t now = ekd_now_ms();
 	bool pending, broken;
 
 	if (h->worker.pid == 0 || now < h->watch.next)
 		return;
-	h->watch.next = now + (hang_ms >= SAMPLES ? hang_ms / SAMPLES : 1);
+	h->watch.next = now + look_ms;
 	broken = door_broken(h, &pending);
 	h->watch.silent = beats == h->watch.beats ? h->watch.silent + 1 : 0;
 	h->watch.stuck =
 		pending && taken == h->watch.taken ? h->watch.stuck + 1 : 0;
+	h->watch.mute = waiting && answered == h->watch.answered
+				? h->watch.mute + 1
+				: 0;
 	h->watch.beats = beats;
 	h->watch.taken = taken;
+	h->watch.answered = answered;
 	if (!broken && h->watch.stuck < SAMPLES &&
 	    (h->watch.silent < SAMPLES || (!pending && !waiting)) &&
 	    h->watch.silent < IDLE_LOOKS &&
+	    h->watch.mute < mute_looks(h, look_ms) &&
 	    (!h->worker.asked_to_quit || now < h->worker.quit_at))
 		return;
 	if (!h->worker.ready && !broken && !h->worker.asked_to_quit &&

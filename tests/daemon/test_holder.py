@@ -124,6 +124,19 @@ def test_worker_hangs(service, image):
     assert "reason=hangs" in service.log()
 
 
+def test_worker_is_mute(service, image):
+    """Its heart beats, nothing is pending, and a read is never answered."""
+    service.options += ("deadline=300",)
+    service.start()
+    target = mount(service)
+    drop_caches(target)
+    worker = service.worker
+    service.ok("delay", "100000")
+    image.same(target)
+    assert service.worker != worker
+    assert service.log().count("reason=hangs") == 1
+
+
 def test_holder_dies(service, image):
     service.options += ("delay=3",)
     service.start()

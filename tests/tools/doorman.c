@@ -9,10 +9,11 @@
  *		[hang=MS] [deadline=MS] [delay=MS]
  *   doorman ask RUN COMMAND...	one command over RUN/api.sock
  *
- * Commands: ping; add NAME PATH; remove NAME; mount ID TARGET FLAGS NAME...
- * (primary, devices; of the door); overlay ID TARGET FLAGS ID...; umount ID
- * FLAGS; mounts; open PATH; credentials HOST; stop FLAGS; stats; syscall.
- * EKD_KILL=STEP:N kills whoever comes to that step the N-th time.
+ * Commands: ping; delay MS (this worker's); add NAME PATH; remove NAME; mount
+ *ID TARGET FLAGS NAME... (primary, devices; of the door); overlay ID TARGET
+ *FLAGS ID...; umount ID FLAGS; mounts; open PATH; credentials HOST; stop FLAGS;
+ *stats; syscall. EKD_KILL=STEP:N kills whoever comes to that step the N-th
+ *time.
  */
 
 #include "cachefilesd/holder/holder.h"
@@ -90,7 +91,7 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct item *first, **last;
-	unsigned delay_ms;
+	atomic_uint delay_ms;
 	atomic_ulong waits, reads;
 	struct {
 		int fd;
@@ -125,7 +126,7 @@ static void *fill(void *arg)
 		if (!w.first)
 			w.last = &w.first;
 		pthread_mutex_unlock(&w.lock);
-		usleep(w.delay_ms * 1000);
+		usleep(atomic_load(&w.delay_ms) * 1000);
 		request = item->request;
 		free(item);
 		file = ekd_door_cookie(request);
@@ -293,6 +294,11 @@ static ek_status run_words(char **words, int n, char *out, struct ek_err *err)
 
 	if (strcmp(verb, "ping") == 0)
 		return EK_OK;
+	if (strcmp(verb, "delay") == 0 && n == 2) {
+		atomic_store(&w.delay_ms,
+			     (unsigned)strtoul(words[1], NULL, 10));
+		return EK_OK;
+	}
 	if (strcmp(verb, "add") == 0 && n == 3)
 		return add(words[1], words[2], err);
 	if (strcmp(verb, "remove") == 0 && n == 2)
