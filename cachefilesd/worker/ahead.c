@@ -143,29 +143,55 @@ ek_status ekd_service_prefetch(struct ekd_service *service, const char *which,
 	return status;
 }
 
+/* Those of @image up to @n record to nothing any more. */
+static void record_off(const struct image *image, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		blob_record(image->blobs[i], image, NULL, NULL);
+}
+
+/* trace_lock is held; those who only ask whether there is one hold @lock. */
+static void set_trace(struct ekd_service *s, struct image *image,
+		      struct ekd_trace *trace)
+{
+	pthread_mutex_lock(&s->lock);
+	image->trace = trace;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* trace_lock is held. */
+static ek_status start_trace(struct ekd_service *s, struct image *image,
+			     const char *which, struct ek_err *err)
+{
+	ek_status status = EK_OK;
+	struct ekd_trace *trace;
+	uint32_t n;
+
+	if (image->trace)
+		return ek_fail(err, EK_EXISTS, "%s: is recorded now", which);
+	EK_TRY(ekd_trace_new(&trace, err));
+	for (n = 0; status == EK_OK && n < image->record.n_blobs; n++)
+		status = blob_record(image->blobs[n], image, trace, err);
+	if (status == EK_OK) {
+		set_trace(s, image, trace);
+		return EK_OK;
+	}
+	record_off(image, n);
+	ekd_trace_free(trace);
+	return status;
+}
+
 ek_status ekd_service_record(struct ekd_service *service, const char *which,
 			     struct ek_err *err)
 {
 	struct image *image = get(service, which, err);
-	struct ekd_trace *trace;
 	ek_status status;
 
 	if (!image)
 		return err->status;
-	status = ekd_trace_new(&trace, err);
-	if (status == EK_OK) {
-		pthread_mutex_lock(&service->lock);
-		if (image->trace)
-			status = ek_fail(err, EK_EXISTS, "%s: is recorded now",
-					 which);
-		else
-			image->trace = trace;
-		pthread_mutex_unlock(&service->lock);
-		if (status != EK_OK)
-			ekd_trace_free(trace);
-	}
-	for (uint32_t i = 0; status == EK_OK && i < image->record.n_blobs; i++)
-		status = ekd_served_record(image->blobs[i]->served, trace, err);
+	pthread_mutex_lock(&service->trace_lock);
+	status = start_trace(service, image, which, err);
+	pthread_mutex_unlock(&service->trace_lock);
 	image_release(service, image);
 	return status;
 }
@@ -175,30 +201,23 @@ ek_status ekd_service_trace(struct ekd_service *service, const char *which,
 			    struct ek_err *err)
 {
 	struct image *image = get(service, which, err);
-	struct ekd_trace *trace;
 	ek_status status;
 
 	if (!image)
 		return err->status;
-	/* One caller at a time has it: two may not free it. */
-	pthread_mutex_lock(&service->lock);
-	trace = image->trace;
-	image->trace = NULL;
-	pthread_mutex_unlock(&service->lock);
-	if (trace)
-		status = ekd_trace_text(trace, text, n, err);
+	/* Neither freed nor replaced while somebody reads it. */
+	pthread_mutex_lock(&service->trace_lock);
+	if (image->trace)
+		status = ekd_trace_text(image->trace, text, n, err);
 	else
 		status =
 			ek_fail(err, EK_NOTFOUND, "%s: is not recorded", which);
-	if (trace && stop && status == EK_OK) {
-		for (uint32_t i = 0; i < image->record.n_blobs; i++)
-			ekd_served_record(image->blobs[i]->served, NULL, NULL);
-		ekd_trace_free(trace);
-	} else if (trace) {
-		pthread_mutex_lock(&service->lock);
-		image->trace = trace;
-		pthread_mutex_unlock(&service->lock);
+	if (status == EK_OK && stop) {
+		record_off(image, image->record.n_blobs);
+		ekd_trace_free(image->trace);
+		set_trace(service, image, NULL);
 	}
+	pthread_mutex_unlock(&service->trace_lock);
 	image_release(service, image);
 	return status;
 }

@@ -244,6 +244,27 @@ void blob_complete(struct blob *blob, bool on)
 	pthread_mutex_unlock(&blob->service->blobs_lock);
 }
 
+ek_status blob_record(struct blob *blob, const struct image *image,
+		      struct ekd_trace *trace, struct ek_err *err)
+{
+	ek_status status = EK_OK;
+
+	pthread_mutex_lock(&blob->service->blobs_lock);
+	if (!trace && blob->recorder == image) {
+		ekd_served_record(blob->served, NULL, NULL);
+		blob->recorder = NULL;
+	} else if (trace && !blob->recorder) {
+		status = ekd_served_record(blob->served, trace, err);
+		blob->recorder = status == EK_OK ? image : NULL;
+	} else if (trace && blob->recorder != image) {
+		status = ek_fail(err, EK_EXISTS,
+				 "%s is recorded for another image, %s",
+				 blob->name, blob->recorder->id);
+	}
+	pthread_mutex_unlock(&blob->service->blobs_lock);
+	return status;
+}
+
 /* A read that the kernel waits for. */
 struct pending {
 	struct ekd_read read;

@@ -94,8 +94,7 @@ static void close_blobs(struct image *image)
 	for (uint32_t i = 0; blobs && i < image->record.n_blobs; i++) {
 		if (!blobs[i])
 			continue;
-		if (image->trace)
-			ekd_served_record(blobs[i]->served, NULL, NULL);
+		blob_record(blobs[i], image, NULL, NULL);
 		if (image->record.blobs[i].direct)
 			blob_unpin(blobs[i]);
 		blob_put(blobs[i]);

@@ -30,7 +30,8 @@ struct blob {
 	struct ekd_served *served;
 	bool on_door;  /* a file of the door */
 	uint32_t pins; /* images whose kernel mount reads the store's file */
-	uint32_t completers; /* images that want all of it */
+	uint32_t completers;	      /* images that want all of it */
+	const struct image *recorder; /* whose trace its reads go to */
 };
 
 struct image {
@@ -62,6 +63,9 @@ struct ekd_service {
 	struct ekd_fetch *fetch;
 	struct ekd_serve *serve;
 	struct ekd_door *door;
+
+	/* Traces of images; taken before the others. */
+	pthread_mutex_t trace_lock;
 
 	/* Opens and closes blobs; taken before @lock. */
 	pthread_mutex_t blobs_lock;
@@ -99,6 +103,12 @@ bool blob_use_direct(struct blob *blob);
 void blob_pin(struct blob *blob);
 void blob_unpin(struct blob *blob);
 void blob_complete(struct blob *blob, bool on);
+/*
+ * Record its reads to @trace of @image, with NULL no more, if they go there.
+ * EK_EXISTS: they go to that of another image.
+ */
+ek_status blob_record(struct blob *blob, const struct image *image,
+		      struct ekd_trace *trace, struct ek_err *err);
 /* The door's hook. */
 void blob_read(void *service, struct ekd_door_request *request);
 

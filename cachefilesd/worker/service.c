@@ -153,6 +153,7 @@ ek_status ekd_service_new(const struct ekd_service_options *options,
 	s->o = *options;
 	s->images_dir = -1;
 	s->started_ms = now_ms();
+	pthread_mutex_init(&s->trace_lock, NULL);
 	pthread_mutex_init(&s->blobs_lock, NULL);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->changed, NULL);
@@ -213,6 +214,7 @@ void ekd_service_free(struct ekd_service *service)
 	pthread_cond_destroy(&service->changed);
 	pthread_mutex_destroy(&service->lock);
 	pthread_mutex_destroy(&service->blobs_lock);
+	pthread_mutex_destroy(&service->trace_lock);
 	free(service);
 }
 
