@@ -145,6 +145,7 @@ static ek_status take_leaves(struct out *out, struct ekd_object *device,
 			       "--leaf-digests",
 			       i);
 	EK_TRY(ek_digest_parse(root, b->root, err));
+	ekd_blob_rooted(b);
 	EK_TRY(open_at(out, path, &fd, err));
 	s = files_read(fd, path, (size_t)EK_LEAVES_MAX * 32 + EK_LEAF_HEADER,
 		       &bytes, &n, err);

@@ -53,6 +53,7 @@ static ek_status by_table(struct native *n, uint32_t i, const char *root,
 	size_t len;
 
 	EK_TRY(ek_digest_parse(root, b->root, err));
+	ekd_blob_rooted(b);
 	EK_TRY(ekd_fetch_small_blob(n->s->fetch, &n->ref, table, &bytes, &len,
 				    err));
 	s = ek_leaves_decode(bytes, len, b->root, &leaves, err);

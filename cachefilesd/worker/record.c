@@ -45,6 +45,17 @@ ek_status ekd_blob_name_of(const char *digest, char name[EKD_DOOR_NAME + 1],
 	return EK_OK;
 }
 
+void ekd_blob_rooted(struct ekd_record_blob *blob)
+{
+	size_t n = strlen(blob->name);
+	char hex[65];
+
+	ek_digest_hex(blob->root, hex);
+	blob->rooted = true;
+	/* As much of it as nobody finds a second root for. */
+	snprintf(blob->name + n, sizeof(blob->name) - n, "-%.48s", hex);
+}
+
 static void put_blob(struct cli_json *j, const struct ekd_record_blob *b)
 {
 	cli_json_open(j, NULL, '{');
@@ -55,6 +66,7 @@ static void put_blob(struct cli_json *j, const struct ekd_record_blob *b)
 	cli_json_text(j, "from", b->from);
 	cli_json_bool(j, "direct", b->direct);
 	cli_json_bool(j, "packed", b->packed);
+	cli_json_bool(j, "rooted", b->rooted);
 	cli_json_close(j);
 }
 
@@ -139,6 +151,9 @@ static ek_status get_blob(struct ekd_object *at, struct ekd_record_blob *b,
 	EK_TRY(text(at, "from", b->from, sizeof(b->from), err));
 	EK_TRY(ekd_get_bool(at, "direct", &b->direct, err));
 	EK_TRY(ekd_get_bool(at, "packed", &b->packed, err));
+	EK_TRY(ekd_get_bool(at, "rooted", &b->rooted, err));
+	if (b->rooted)
+		ekd_blob_rooted(b);
 	return ekd_object_done(at, err);
 }
 

@@ -27,14 +27,16 @@ enum ekd_from {
 
 /* A blob that the image uses. */
 struct ekd_record_blob {
-	char name[EKD_DOOR_NAME + 1]; /* of the store and of the door */
-	char digest[72];	      /* "sha256:HEX" */
+	/* Of the store and of the door; has the root in it, if it is rooted. */
+	char name[EKD_DOOR_NAME + 1];
+	char digest[72]; /* "sha256:HEX" */
 	uint64_t size;
 	uint8_t root[32]; /* of its leaves */
 	enum ekd_from kind;
 	char from[EKD_SOURCE_TEXT];
 	bool direct; /* complete: the kernel reads the store's file */
 	bool packed; /* compressed there: of use as a whole only */
+	bool rooted; /* somebody said that this is its root */
 };
 
 /* One EROFS that is mounted: several are layers of an overlay. */
@@ -72,5 +74,11 @@ ek_status ekd_record_parse(const char *text, size_t n,
 /* "sha256-HEX" of "sha256:HEX"; EK_INVALID: not such a digest. */
 ek_status ekd_blob_name_of(const char *digest, char name[EKD_DOOR_NAME + 1],
 			   struct ek_err *err);
+/*
+ * Note in @blob, whose digest, name and root are set, that the root was not
+ * derived here from what has the digest: only blobs of the same root may share
+ * its name. Two who trust other roots would get each other's bytes.
+ */
+void ekd_blob_rooted(struct ekd_record_blob *blob);
 
 #endif

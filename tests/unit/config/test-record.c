@@ -32,6 +32,8 @@ static void round_trip(void **state)
 	}
 	a.blobs[1].kind = EKD_FROM_LOCAL;
 	a.blobs[1].direct = true;
+	snprintf(a.blobs[1].name, sizeof(a.blobs[1].name), "sha256-" HEX);
+	ekd_blob_rooted(&a.blobs[1]);
 	a.parts[0].n_devices = 2;
 	a.parts[0].devices[1] = 1;
 	a.parts[1].whole = true;
@@ -41,6 +43,11 @@ static void round_trip(void **state)
 	assert_string_equal(b.target, a.target);
 	assert_true(b.rw && b.persist && !b.complete && !b.suid);
 	assert_string_equal(b.blobs[0].name, "sha256-" HEX);
+	assert_false(b.blobs[0].rooted);
+	assert_true(b.blobs[1].rooted);
+	assert_string_equal(b.blobs[1].name,
+			    "sha256-" HEX "-0707070707070707070707070707070707"
+			    "07070707070707");
 	assert_int_equal(b.blobs[1].size, 1001);
 	assert_int_equal(b.blobs[1].kind, EKD_FROM_LOCAL);
 	assert_true(b.blobs[1].direct && !b.blobs[0].direct);
