@@ -182,17 +182,20 @@ static bool start_run(struct ekd_served *s, uint32_t *first, uint32_t end,
 static uint64_t start_missing(struct ekd_served *s, struct ekd_ahead ahead,
 			      uint32_t *at, bool *less)
 {
-	uint32_t leaf = s->leaves->leaf_size, from, to;
+	uint32_t leaf = s->leaves->leaf_size, to;
 	uint32_t end = (uint32_t)((ahead.to + leaf - 1) / leaf);
 	uint64_t bytes = 0;
 	bool more = true;
 
 	*at = (uint32_t)(ahead.from / leaf);
 	while (more && *at < end) {
-		ekd_blob_missing(s->blob, *at, end, &from, &to);
-		*at = from;
-		if (from == to)
-			break;
+		if (!ekd_blob_absent(s->blob, *at)) {
+			++*at;
+			continue;
+		}
+		to = *at + 1;
+		while (to < end && ekd_blob_absent(s->blob, to))
+			to++;
 		pthread_mutex_lock(&s->serve->lock);
 		more = start_run(s, at, to, &bytes);
 		pthread_mutex_unlock(&s->serve->lock);

@@ -3,7 +3,8 @@
 /*
  * What is fetched though no reader asked: listed ranges in their order, over
  * all blobs, and blobs to be made complete. One request at a time is chosen,
- * on the pacer's thread; the store is asked without the lock.
+ * on the pacer's thread, which all deadlines hang on: the store is only asked
+ * what it can tell at once. Leaves that it is busy with are passed over.
  */
 
 #include "cachefilesd/serve/priv.h"
@@ -17,14 +18,14 @@
 #define LOOK_AHEAD 64
 /* Rounds of one prefetch, each of several tries of the backend. */
 #define PREFETCH_TRIES 3
-/* Leaves that one look at the store covers. */
+/* Leaves that one look at the store covers, which takes microseconds. */
 #define SCAN 4096
 /* The longest pause after failures of completion, in milliseconds. */
 #define PASS_WAIT_MAX 60000
 /* Passes without a failure after which a blob should be whole. */
 #define PASSES 2
-/* Microseconds before the next pass over a blob. */
-#define PASS_PAUSE 200000
+/* The part of a pause that is made before the next pass over a blob. */
+#define PASS_PAUSE 5
 
 static ek_status append(struct ekd_served *s, uint32_t first, uint32_t end,
 			struct ek_err *err)
@@ -82,13 +83,22 @@ ek_status ekd_served_prefetch(struct ekd_served *s, uint64_t offset, uint64_t n,
 	return status;
 }
 
+static void begin_pass(struct ekd_served *s)
+{
+	uint32_t present = ekd_blob_present(s->blob);
+
+	s->cursor = 0;
+	s->pass_failed = s->pass_fetched = s->passed_over = false;
+	if (s->most_present < present)
+		s->most_present = present;
+}
+
 void ekd_served_complete(struct ekd_served *s, bool on)
 {
 	pthread_mutex_lock(&s->serve->lock);
 	if (on && !s->completing) {
-		s->cursor = 0;
-		s->pass_failed = false;
-		s->passes = 0;
+		begin_pass(s);
+		s->passes = s->most_present = 0;
 		s->pass_wait = s->serve->options.pause_ms;
 		s->pass_at = 0;
 	}
@@ -143,28 +153,30 @@ void ekd_background_full(struct ekd_served *s, const struct ek_err *err)
 	ekd_serve_log(s->serve, "prefetch and completion end: %s", err->text);
 }
 
+static bool to_be_fetched(const struct ekd_served *s, uint32_t leaf)
+{
+	return ekd_blob_absent(s->blob, leaf) && !ekd_in_flight(s, leaf);
+}
+
 /*
- * The first missing run in [*first, *end) that is not under way: the lock is
- * given up meanwhile. False: there is none.
+ * The first missing run in [*first, *end) that is not under way. False: there
+ * is none.
  */
 static bool find_missing(struct ekd_served *s, uint32_t *first, uint32_t *end)
 {
-	struct ekd_serve *v = s->serve;
-	uint32_t from, to;
+	uint32_t to;
 
-	s->holds++;
-	pthread_mutex_unlock(&v->lock);
-	ekd_blob_missing(s->blob, *first, *end, &from, &to);
-	pthread_mutex_lock(&v->lock);
-	s->holds--;
-	pthread_cond_broadcast(&v->quiet);
-	while (from < to && ekd_in_flight(s, from))
-		from++;
-	*first = from;
-	while (from < to && !ekd_in_flight(s, from))
-		from++;
-	*end = from;
-	return *first < *end;
+	while (*first < *end && !to_be_fetched(s, *first)) {
+		if (!ekd_blob_here(s->blob, *first) &&
+		    !ekd_in_flight(s, *first))
+			s->passed_over = true;
+		++*first;
+	}
+	to = *first;
+	while (to < *end && to_be_fetched(s, to))
+		to++;
+	*end = to;
+	return *first < to;
 }
 
 /* Take what follows the first listed range from further ones. */
@@ -214,14 +226,9 @@ static bool prefetch_one(struct ekd_served *s)
 	first = l.first;
 	end = l.end - l.first < most ? l.end : l.first + most;
 	if (!find_missing(s, &first, &end)) {
-		/* Unless the list was given up meanwhile. */
-		if (s->n_list > s->head && s->list[s->head].seq == l.seq)
-			advance(s, l.end - l.first < most ? l.end
-							  : l.first + most);
+		advance(s, end);
 		return true;
 	}
-	if (s->n_list == s->head || s->list[s->head].seq != l.seq)
-		return true;
 	status = ekd_flight_start(s, EKD_WHY_PREFETCH, first, end, &err);
 	if (status == EK_LIMIT)
 		return false;
@@ -241,23 +248,35 @@ static bool any_flight(const struct ekd_served *s, enum ekd_why why)
 	return false;
 }
 
+/*
+ * Leaves were passed over, since the store was at them, and the pass cost
+ * nothing or there are more leaves than ever: it does not count. Were it not
+ * for the latter, what is fetched and evicted would be so for ever.
+ */
+static bool goes_on(const struct ekd_served *s)
+{
+	return s->passed_over && (!s->pass_fetched ||
+				  ekd_blob_present(s->blob) > s->most_present);
+}
+
 /* All of the blob was looked at. False: nothing to be done now. */
 static bool end_pass(struct ekd_served *s, int64_t now)
 {
+	int64_t again =
+		now + s->serve->options.pause_ms * INT64_C(1000) / PASS_PAUSE;
 	struct ek_err err;
 
 	if (any_flight(s, EKD_WHY_COMPLETE))
 		return false;
 	if (ekd_blob_complete(s->blob)) {
 		s->completing = false;
-	} else if (s->pass_failed || ++s->passes < PASSES) {
+	} else if (s->pass_failed || goes_on(s) || ++s->passes < PASSES) {
 		/* What failed, or what others fetched and may have failed. */
 		if (s->pass_failed)
 			s->passes = 0;
-		s->cursor = 0;
-		s->pass_failed = false;
-		if (s->pass_at < now + PASS_PAUSE)
-			s->pass_at = now + PASS_PAUSE;
+		begin_pass(s);
+		if (s->pass_at < again)
+			s->pass_at = again;
 	} else {
 		/* What came was evicted: going on would never end. */
 		s->completing = false;
@@ -293,13 +312,10 @@ static bool complete_one(struct ekd_served *s, int64_t now)
 	if (end > n)
 		end = n;
 	s->cursor = end;
-	if (!find_missing(s, &first, &end)) {
+	if (!find_missing(s, &first, &end))
 		return true;
-	}
 	if (end - first > most)
 		end = first + most;
-	if (!s->completing)
-		return true;
 	s->cursor = end;
 	status = ekd_flight_start(s, EKD_WHY_COMPLETE, first, end, &err);
 	if (status == EK_LIMIT) {
@@ -308,8 +324,8 @@ static bool complete_one(struct ekd_served *s, int64_t now)
 	}
 	if (status == EK_OK)
 		pay(s->serve, ekd_run_bytes(s, first, end), now);
-	else
-		s->pass_failed = true;
+	s->pass_fetched = true;
+	s->pass_failed |= status != EK_OK;
 	return true;
 }
 

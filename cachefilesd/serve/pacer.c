@@ -133,6 +133,9 @@ void *ekd_pacer(void *arg)
 		v->wake_at = sooner(v->wake_at, next);
 		while (!v->stop && v->wake_at > ekd_now_us())
 			sleep_until(v);
+		/* Round after round, others get a turn. */
+		pthread_mutex_unlock(&v->lock);
+		pthread_mutex_lock(&v->lock);
 	}
 	pthread_mutex_unlock(&v->lock);
 	return NULL;

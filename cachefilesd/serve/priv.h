@@ -119,15 +119,16 @@ struct ekd_served {
 	struct ekd_flight *flights;
 	uint32_t n_flights[EKD_WHYS]; /* fetching or filling */
 	uint64_t memory;	      /* of these */
-	unsigned holds;		      /* the pacer or a read is at it */
+	unsigned holds;		      /* reads that go on after answers */
 	bool closing, starved, told;
 	struct ekd_path path;
 	struct ekd_listed *list; /* to be prefetched: [head, n_list) */
 	size_t head, n_list, list_room;
-	bool completing, pass_failed;
-	uint32_t passes;    /* without a failure */
-	uint32_t cursor;    /* of completion */
-	uint32_t pass_wait; /* milliseconds before the next try */
+	bool completing, pass_failed, pass_fetched, passed_over;
+	uint32_t most_present; /* leaves, at the begin of a pass */
+	uint32_t passes;       /* without a failure */
+	uint32_t cursor;       /* of completion */
+	uint32_t pass_wait;    /* milliseconds before the next try */
 	int64_t pass_at;
 	struct ekd_served_stats stats;
 };
@@ -271,7 +272,7 @@ struct ekd_ahead ekd_beside(struct ekd_served *s, uint32_t first, uint32_t end);
 void ekd_ahead_start(struct ekd_served *s, struct ekd_ahead ahead);
 void ekd_beside_start(struct ekd_served *s, struct ekd_ahead beside);
 
-/* background.c; lock is held and may be given up for a while. */
+/* background.c; lock is held. */
 /* Start one prefetch or completion; false: there is none to start. */
 bool ekd_background(struct ekd_serve *v, int64_t now, int64_t *next);
 /* A prefetch or completion of [first, end) did not work. */

@@ -206,19 +206,12 @@ static ek_status gather(struct ekd_served *s, struct ekd_read *r,
 	return EK_OK;
 }
 
-static bool is_here(struct ekd_served *s, uint32_t leaf)
-{
-	uint32_t from, to;
-
-	ekd_blob_missing(s->blob, leaf, leaf + 1, &from, &to);
-	return from == to;
-}
-
 /* Did a leaf come that @r has not, so that it should look again? */
 static bool came(struct ekd_served *s, const struct ekd_read *r)
 {
 	for (uint32_t i = r->own.first; i < r->own.end; i++)
-		if (!ekd_has(r, i) && !ekd_in_flight(s, i) && is_here(s, i))
+		if (!ekd_has(r, i) && !ekd_in_flight(s, i) &&
+		    ekd_blob_here(s->blob, i))
 			return true;
 	return false;
 }

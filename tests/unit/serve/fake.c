@@ -276,7 +276,8 @@ static void must(ek_status status, const struct ek_err *err)
 
 void rig_new(struct rig *rig, const struct rig_options *options)
 {
-	struct ekd_store_options so = {.quota = options->quota};
+	struct ekd_store_options so = {.quota = options->quota,
+				       .hooks = options->hooks};
 	struct ekd_serve_options serve = options->serve;
 	struct ekd_backend *backend;
 	struct ek_err err;

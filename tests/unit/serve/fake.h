@@ -76,6 +76,7 @@ struct rig_options {
 	size_t size;
 	uint64_t quota;
 	struct ekd_serve_options serve;
+	const struct ekd_store_hooks *hooks; /* of the store */
 	bool local; /* a local file instead of the fake */
 	bool ahead; /* with read-ahead: what is fetched hangs on time then */
 };
