@@ -31,8 +31,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SAMPLES	    8
-#define IDLE_LOOKS  (8 * SAMPLES)
+#define SAMPLES 8
+/* A request may be taken and not counted yet when its process stops. */
+#define IDLE_LOOKS  (2 * SAMPLES)
 #define HANG_MS	    2000
 #define QUIT_MS	    5000
 #define DEADLINE_MS 30000
