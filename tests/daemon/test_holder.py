@@ -3,9 +3,7 @@
 
 import contextlib
 import errno
-import filecmp
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -15,39 +13,9 @@ import time
 import pytest
 
 from lib.doorman import (  # noqa: F401 (fixtures)
-    Doorman, drop_caches, image, mount, patience, program, service)
+    Doorman, Readers, drop_caches, image, mount, patience, program, service)
 
 MOUNT_SUID, MOUNT_LOOP, MOUNT_LAYER = 1, 2, 4
-
-
-class Readers:
-    """Threads that compare the tree until told to end; errors are kept."""
-
-    def __init__(self, image, target, n=4):
-        self.image, self.target, self.stop = image, target, False
-        self.errors, self.rounds = [], 0
-        self.threads = [threading.Thread(target=self._run, args=(i,))
-                        for i in range(n)]
-        for thread in self.threads:
-            thread.start()
-
-    def _run(self, seed):
-        order = random.Random(seed)
-        while not self.stop:
-            names = os.listdir(self.image.tree)
-            order.shuffle(names)
-            try:
-                self.image.same(self.target, names)
-            except (OSError, AssertionError) as why:
-                self.errors.append(why)
-            self.rounds += 1
-
-    def end(self):
-        self.stop = True
-        for thread in self.threads:
-            thread.join(60)
-            assert not thread.is_alive(), "a reader hangs"
-        return self.errors
 
 
 def test_reads(service, image):
@@ -177,99 +145,6 @@ def test_both_hang_and_die(service, image):
             assert stat.read().rsplit(")", 1)[1].split()[0] == "Z"
     assert readers.end() == []
     assert service.ok("mounts").startswith("img:alive:0:1")
-
-
-class Manager:
-    """The service manager's side: what it was told, and what it keeps."""
-
-    def __init__(self, service):
-        self.path = os.path.join(service.work, "notify")
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(self.path)
-        self.socket.settimeout(30)
-        self.kept, self.told, self.stored = {}, [], []
-
-    def hear(self):
-        text, fds, _, _ = socket.recv_fds(self.socket, 4096, 4)
-        lines = text.decode().split("\n")
-        self.told += lines
-        name = [line for line in lines if line.startswith("FDNAME=")]
-        name = name and name[0][len("FDNAME="):]
-        if "FDSTORE=1" in lines:
-            self.kept[name] = fds[0]
-            self.stored.append(name)
-        elif "FDSTOREREMOVE=1" in lines and name in self.kept:
-            os.close(self.kept.pop(name))
-
-    def hear_until(self, true):
-        while not true():
-            self.hear()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *args):
-        for fd in self.kept.values():
-            os.close(fd)
-        self.socket.close()
-
-
-@pytest.fixture
-def manager(service):
-    with Manager(service) as made:
-        yield made
-
-
-def test_descriptor_store(service, image, manager):
-    """Both die; the service manager has the descriptors: nobody notices."""
-    service.options += ("delay=3",)
-    service.start(notify=manager.path)
-    manager.hear_until(lambda: "READY=1" in manager.told)
-    assert sorted(manager.kept) == ["api", "door", "listener", "shared"]
-    target = mount(service)
-    drop_caches(target)
-    readers = Readers(image, target, 2)
-    worker = service.worker
-    service.process.send_signal(signal.SIGSTOP)
-    os.kill(worker, signal.SIGKILL)
-    service.kill_holder()
-    time.sleep(0.1)
-    service.start(kept=manager.kept)
-    assert readers.end() == []
-    assert service.worker != worker
-    assert service.ok("mounts").startswith("img:alive:0:1")
-
-
-def test_descriptor_store_after_stop(service, image, manager):
-    """What was stopped is not kept; what was kept all the same is useless."""
-    service.start(notify=manager.path)
-    manager.hear_until(lambda: "READY=1" in manager.told)
-    left = {name: os.dup(fd) for name, fd in manager.kept.items()}
-    service.ok("stop", "0")
-    assert service.process.wait(60) == 0
-    manager.hear_until(lambda: not manager.kept)
-    # Its sockets have no names any more: new ones are made.
-    service.start(kept=left)
-    for fd in left.values():
-        os.close(fd)
-    image.same(mount(service))
-    service.start("upgrade")
-
-
-def test_descriptor_store_new_door(service, image, manager):
-    """The lost door is not kept: its readers get errors."""
-    service.options += ("delay=60000",)
-    service.start("no-resend", notify=manager.path)
-    manager.hear_until(lambda: "READY=1" in manager.told)
-    service.ok("add", "blob", os.path.join(service.root, "blob"))
-    reader = subprocess.Popen(
-        ["cat", os.path.join(service.run_dir, "door", "blob")],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    service.wait_for(lambda: service.stats()["waits"])
-    service.kill_worker()
-    manager.hear_until(lambda: manager.stored.count("door") == 2)
-    assert reader.wait(60) != 0
-    assert sorted(manager.kept) == ["api", "door", "listener", "shared"]
 
 
 def test_upgrade(service, image):

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 import pytest
@@ -234,6 +235,36 @@ def mount(service, name="mnt", flags=0, ident="img"):
     target = service.target(name)
     service.ok("mount", ident, target, str(flags), "meta", "blob")
     return target
+
+
+class Readers:
+    """Threads that compare the tree until told to end; errors are kept."""
+
+    def __init__(self, image, target, n=4):
+        self.image, self.target, self.stop = image, target, False
+        self.errors, self.rounds = [], 0
+        self.threads = [threading.Thread(target=self._run, args=(i,))
+                        for i in range(n)]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self, seed):
+        order = random.Random(seed)
+        while not self.stop:
+            names = os.listdir(self.image.tree)
+            order.shuffle(names)
+            try:
+                self.image.same(self.target, names)
+            except (OSError, AssertionError) as why:
+                self.errors.append(why)
+            self.rounds += 1
+
+    def end(self):
+        self.stop = True
+        for thread in self.threads:
+            thread.join(60)
+            assert not thread.is_alive(), "a reader hangs"
+        return self.errors
 
 
 def drop_caches(target):

@@ -428,13 +428,9 @@ static void test_options(void **state)
 	ekd_door_free(NULL);
 }
 
-const struct CMUnitTest door_tests[] = {cmocka_unit_test(test_reads),
-					cmocka_unit_test(test_names),
-					cmocka_unit_test(test_later),
-					cmocka_unit_test(test_remove),
-					cmocka_unit_test(test_remove_hook),
-					cmocka_unit_test(test_resend),
-					cmocka_unit_test(test_stop),
-					cmocka_unit_test(test_broken),
-					cmocka_unit_test(test_options),
-					UNIT_END};
+const struct CMUnitTest door_tests[] = {
+	cmocka_unit_test(test_reads),	    cmocka_unit_test(test_names),
+	cmocka_unit_test(test_later),	    cmocka_unit_test(test_remove),
+	cmocka_unit_test(test_remove_hook), cmocka_unit_test(test_resend),
+	cmocka_unit_test(test_stop),	    cmocka_unit_test(test_broken),
+	cmocka_unit_test(test_options),	    UNIT_END};
