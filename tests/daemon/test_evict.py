@@ -182,8 +182,10 @@ def test_disk_full(cachefilesd, work, small_disk, origin, tarfs, tar,
 
 
 def stored(daemon, origin, image, name):
-    path = os.path.join(daemon.state, "store", "blobs",
-                        image.layers[0].replace(":", "-"), name)
+    blobs = os.path.join(daemon.state, "store", "blobs")
+    layer = image.layers[0].replace(":", "-")  # its root is in the name, too
+    blob = next(b for b in os.listdir(blobs) if b.startswith(layer))
+    path = os.path.join(blobs, blob, name)
     assert os.path.exists(path), path
     return path
 
