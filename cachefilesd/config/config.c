@@ -262,6 +262,7 @@ ek_status ekd_config_parse(const char *text, size_t n,
 		n = 2;
 	}
 	memcpy(own->text, text, n);
+	own->text[n] = 0;
 	own->n = n;
 	set_defaults(config);
 	s = ekd_json_read(own->text, n, EKD_CONFIG_MAX, &own->json, err);

@@ -30,10 +30,8 @@
 static ek_status append(struct ekd_served *s, uint32_t first, uint32_t end,
 			struct ek_err *err)
 {
-	struct ekd_listed *last = s->list + s->n_list;
-
-	if (s->n_list > s->head && last[-1].end == first) {
-		last[-1].end = end;
+	if (s->n_list > s->head && s->list[s->n_list - 1].end == first) {
+		s->list[s->n_list - 1].end = end;
 		return EK_OK;
 	}
 	if (s->n_list == s->list_room && s->head > s->n_list / 2) {

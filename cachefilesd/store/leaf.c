@@ -115,6 +115,17 @@ static ek_status settle(struct ekd_blob *b, uint32_t i, uint32_t epoch,
 				  b->entry->name);
 }
 
+/* Before a leaf settles, so that who sees it sees it counted. */
+static void count_compared(struct ekd_store *s, int recovered, int dropped,
+			   uint64_t gone)
+{
+	pthread_mutex_lock(&s->lock);
+	s->stats.recovered_leaves += (uint64_t)recovered;
+	s->stats.dropped_leaves += (uint64_t)dropped;
+	s->stats.bytes -= gone;
+	pthread_mutex_unlock(&s->lock);
+}
+
 /* Leaf @i is busy and was suspect. */
 static void compare(struct ekd_blob *b, uint32_t i, uint32_t epoch)
 {
@@ -126,19 +137,13 @@ static void compare(struct ekd_blob *b, uint32_t i, uint32_t epoch)
 	atomic_fetch_sub(&b->suspects, 1);
 	if (!same && !ekd_stays(b))
 		ekd_leaf_punch(b, i, 1);
+	count_compared(s, same, !same, same ? 0 : n);
 	if (same)
 		ekd_leaf_unclaim(b, i);
 	if (!same)
 		ekd_leaf_release(b, i, epoch);
 	else if (settle(b, i, epoch, failures, NULL) != EK_OK)
-		same = false;
-	pthread_mutex_lock(&s->lock);
-	if (same)
-		s->stats.recovered_leaves++;
-	else
-		s->stats.dropped_leaves++;
-	s->stats.bytes -= same ? 0 : n;
-	pthread_mutex_unlock(&s->lock);
+		count_compared(s, -1, 1, n);
 	ekd_blob_dirty(b, n);
 }
 
