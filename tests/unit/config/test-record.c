@@ -57,6 +57,7 @@ static void round_trip(void **state)
 	assert_true(b.parts[1].whole);
 	assert_int_equal(ekd_record_print(&b, &again, &m, &err), EK_OK);
 	assert_string_equal(text, again);
+	ekd_record_free(&b);
 	for (size_t i = 0; i + 2 < n; i++) /* its end is a newline */
 		assert_int_not_equal(ekd_record_parse(text, i, &b, &err),
 				     EK_OK);
