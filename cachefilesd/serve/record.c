@@ -135,15 +135,15 @@ static void add_leaf(struct ekd_trace *t, uint32_t index, uint64_t leaf)
 	uint64_t n =
 		size - offset < c->leaf_size ? size - offset : c->leaf_size;
 	uint8_t bit = (uint8_t)(1u << leaf % 8);
-	struct ekd_trace_range *last;
+	struct ekd_trace_range *last = NULL;
 
 	if (c->touched[leaf / 8] & bit)
 		return;
 	c->touched[leaf / 8] |= bit;
-	last = t->file.ranges + t->file.n_ranges;
-	if (t->file.n_ranges && last[-1].blob == index &&
-	    last[-1].offset + last[-1].n == offset) {
-		last[-1].n += n;
+	if (t->file.n_ranges)
+		last = t->file.ranges + t->file.n_ranges - 1;
+	if (last && last->blob == index && last->offset + last->n == offset) {
+		last->n += n;
 		return;
 	}
 	if (!make_room(t))
