@@ -117,7 +117,7 @@ def test_power_cut(cachefilesd, can_mount, work, origin, tarfs, rounds):
                     # cut then is made anew, and nothing would be kept.
                     os.sync()
                     with Busy(mnt, contents, 1):
-                        for seed in range(3 * rounds):
+                        for seed in range(20 * rounds):
                             time.sleep(random.Random(seed).random() / 4)
                             # Nothing was lost: no round.
                             if not disk.cut(copy, seed):
