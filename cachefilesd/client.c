@@ -120,7 +120,26 @@ static ek_status grow(char **bytes, size_t n, size_t *room, struct ek_err *err)
 	return EK_OK;
 }
 
-/* All that comes until the daemon hangs up. */
+/* Whether @bytes hold an answer to its end, as far as that is told. */
+static bool is_whole(const char *bytes, size_t n)
+{
+	unsigned status = 100;
+	size_t head, body;
+
+	while (ekd_http_parse_answer(bytes, n, &status, &head, &body) ==
+	       EKD_HTTP_WHOLE) {
+		if (status / 100 != 1)
+			return body != SIZE_MAX && body <= n - head;
+		bytes += head;
+		n -= head;
+	}
+	return false;
+}
+
+/*
+ * An answer, or all that comes until the daemon hangs up. A worker that dies
+ * after its answer does not hang up: its successor has the connection.
+ */
 static ek_status receive(int fd, char **bytes, size_t *n, struct ek_err *err)
 {
 	size_t room = 0;
@@ -133,8 +152,10 @@ static ek_status receive(int fd, char **bytes, size_t *n, struct ek_err *err)
 			continue;
 		if (got < 0)
 			return ek_fail_sys(err, errno, "no answer");
-		if (got == 0)
+		if (got == 0 || is_whole(*bytes, *n + (size_t)got)) {
+			*n += (size_t)got;
 			return EK_OK;
+		}
 	}
 }
 
@@ -157,9 +178,10 @@ static ek_status split(char *bytes, size_t n, struct ekd_answer *a,
 		bytes += head;
 		n -= head;
 	}
-	if (body != SIZE_MAX && body != n - head)
+	if (body != SIZE_MAX && body > n - head)
 		return ek_fail(err, EK_CORRUPT, "the answer is cut");
-	a->n = n - head;
+	/* One whose worker died may be given again by the successor. */
+	a->n = body != SIZE_MAX ? body : n - head;
 	memmove(a->body, bytes + head, a->n);
 	a->body[a->n] = 0;
 	return EK_OK;
