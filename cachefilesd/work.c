@@ -180,7 +180,7 @@ static ek_status start(struct work *w, struct ek_err *err)
 		.step = step,
 	};
 
-	EK_TRY(ekd_boot_check(&w->boot, err));
+	EK_TRY(ekd_boot_check(err));
 	EK_TRY(make_parts(w, err));
 	EK_TRY(ekd_boot_seccomp(&w->boot, err));
 	EK_TRY(ekd_holder_connect(&w->boot.fds, w->boot.shared, &hooks,

@@ -76,14 +76,13 @@ ek_status ekd_boot_adopt(struct ekd_boot *boot, struct ek_err *err)
 	return EK_OK;
 }
 
-ek_status ekd_boot_check(const struct ekd_boot *boot, struct ek_err *err)
+ek_status ekd_boot_check(struct ek_err *err)
 {
 	struct __user_cap_header_struct head = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
 	};
 	struct __user_cap_data_struct caps[2];
 
-	(void)boot;
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		return ek_fail(err, EK_INVALID,
 			       "the worker may gain rights: no_new_privs is "

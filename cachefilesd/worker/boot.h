@@ -33,10 +33,10 @@ extern const char *const ekd_boot_steps[];
 ek_status ekd_boot_adopt(struct ekd_boot *boot, struct ek_err *err);
 
 /*
- * The process has no root, no capability and cannot gain one; limits are set.
- * EK_INVALID when that is not so and the holder was root.
+ * Check that the process is not root, has no capability and cannot gain one:
+ * EK_INVALID when that is not so. Changes nothing.
  */
-ek_status ekd_boot_check(const struct ekd_boot *boot, struct ek_err *err);
+ek_status ekd_boot_check(struct ek_err *err);
 
 /*
  * Only the system calls of boot-seccomp.c are left, for all threads: others

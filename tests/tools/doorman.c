@@ -459,7 +459,7 @@ static int run_worker(void)
 	for (int i = 0; i < CONNS; i++)
 		w.conns[i].fd = -1;
 	if (ekd_boot_adopt(&w.boot, &err) != EK_OK ||
-	    ekd_boot_check(&w.boot, &err) != EK_OK ||
+	    ekd_boot_check(&err) != EK_OK ||
 	    ekd_boot_seccomp(&w.boot, &err) != EK_OK ||
 	    ekd_boot_heartbeat(&w.boot, NULL, NULL, &err) != EK_OK)
 		die("boot", &err);
