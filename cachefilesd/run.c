@@ -5,10 +5,12 @@
 #include "cachefilesd/holder/holder.h"
 #include "cachefilesd/setup.h"
 #include "cachefilesd/verbs.h"
+#include "cachefilesd/worker/service.h"
 #include "cli/json.h"
 #include "cli/message.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -58,8 +60,13 @@ static void put_roots(const char *to[EKD_ROOTS + 1], const char **from)
 	to[n] = NULL;
 }
 
-/* The words for the child that reads the configuration anew. */
-static void config_words(const struct ekd_options *o, const char *words[8])
+/*
+ * The words for the child that reads the configuration anew. The directories
+ * are this holder's, whatever the file says by then: a worker that came up
+ * elsewhere could serve nothing of what is mounted.
+ */
+static void config_words(const struct ekd_options *o,
+			 const struct ekd_config *config, const char *words[8])
 {
 	size_t n = 0;
 
@@ -68,14 +75,10 @@ static void config_words(const struct ekd_options *o, const char *words[8])
 		words[n++] = "--config";
 		words[n++] = o->text[OPT_CONFIG];
 	}
-	if (o->text[OPT_STATE_DIR]) {
-		words[n++] = "--state-dir";
-		words[n++] = o->text[OPT_STATE_DIR];
-	}
-	if (o->text[OPT_RUN_DIR]) {
-		words[n++] = "--run-dir";
-		words[n++] = o->text[OPT_RUN_DIR];
-	}
+	words[n++] = "--state-dir";
+	words[n++] = config->state_dir;
+	words[n++] = "--run-dir";
+	words[n++] = config->run_dir;
 	words[n] = NULL;
 }
 
@@ -121,7 +124,7 @@ static ek_status hold(const struct ekd_options *o,
 
 	if (config->docker_config)
 		credentials[1] = config->docker_config;
-	config_words(o, words);
+	config_words(o, config, words);
 	h.open_as_worker = !config->local_named;
 	put_roots(h.open_roots, config->local_roots);
 	put_roots(h.mount_roots, config->mount_roots);
@@ -158,14 +161,37 @@ int ekd_run(const struct ekd_options *options)
 	return EKD_FAILED;
 }
 
+/* Root may read what the worker may not: go on as its user, for good. */
+static ek_status become_worker(const struct ekd_config *config,
+			       struct ek_err *err)
+{
+	if (geteuid() != 0)
+		return EK_OK;
+	if (setgroups(0, NULL) != 0 ||
+	    setresgid(config->gid, config->gid, config->gid) != 0 ||
+	    setresuid(config->uid, config->uid, config->uid) != 0)
+		return ek_fail_sys(err, errno, "cannot become user %u",
+				   (unsigned)config->uid);
+	return EK_OK;
+}
+
 int ekd_config_verb(const struct ekd_options *o)
 {
 	struct ekd_config config;
 	const char *text;
 	struct ek_err err;
+	ek_status s;
 	size_t n;
 
-	if (ekd_load_config(o, &config, &err) != EK_OK) {
+	s = ekd_load_config(o, &config, &err);
+	if (s == EK_OK) {
+		s = become_worker(&config, &err);
+		if (s == EK_OK)
+			s = ekd_service_check(&config, &err);
+		if (s != EK_OK)
+			ekd_config_release(&config);
+	}
+	if (s != EK_OK) {
 		cli_error("%s", err.text);
 		return EKD_FAILED;
 	}

@@ -87,6 +87,11 @@ static void on_config(void *arg, int fd)
 	ek_status s = read_config(fd, &now, &err);
 
 	close(fd);
+	if (s == EK_OK) {
+		s = ekd_service_check(&now, &err);
+		if (s != EK_OK)
+			ekd_config_release(&now);
+	}
 	if (s != EK_OK) {
 		ekd_log_event(w->log, EKD_LOG_ERROR, "config-refused", "why",
 			      err.text, NULL);

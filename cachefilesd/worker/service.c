@@ -81,10 +81,9 @@ static ek_status open_store(struct ekd_service *s, struct ek_err *err)
 	return ekd_store_open(path, &options, &s->store, err);
 }
 
-static ek_status open_fetch(struct ekd_service *s, struct ek_err *err)
+static struct ekd_fetch_options fetch_options(const struct ekd_config *c)
 {
-	const struct ekd_config *c = s->o.config;
-	const struct ekd_fetch_options options = {
+	return (struct ekd_fetch_options){
 		.connections = (uint32_t)c->connections,
 		.connect_ms = (uint32_t)c->connect_ms,
 		.stall_ms = (uint32_t)c->stall_ms,
@@ -95,13 +94,28 @@ static ek_status open_fetch(struct ekd_service *s, struct ek_err *err)
 		.ca_file = c->ca_file,
 		.client_cert = c->client_cert,
 		.client_key = c->client_key,
-		.credentials = credentials,
-		.credentials_arg = s,
-		.log = fetch_log,
-		.log_arg = s->o.log,
 	};
+}
 
+static ek_status open_fetch(struct ekd_service *s, struct ek_err *err)
+{
+	struct ekd_fetch_options options = fetch_options(s->o.config);
+
+	options.credentials = credentials;
+	options.credentials_arg = s;
+	options.log = fetch_log;
+	options.log_arg = s->o.log;
 	return ekd_fetch_new(&options, &s->fetch, err);
+}
+
+ek_status ekd_service_check(const struct ekd_config *config, struct ek_err *err)
+{
+	const struct ekd_fetch_options options = fetch_options(config);
+	struct ekd_fetch *fetch;
+
+	EK_TRY(ekd_fetch_new(&options, &fetch, err));
+	ekd_fetch_free(fetch);
+	return EK_OK;
 }
 
 static ek_status open_serve(struct ekd_service *s, struct ek_err *err)
@@ -110,7 +124,8 @@ static ek_status open_serve(struct ekd_service *s, struct ek_err *err)
 	const struct ekd_serve_options options = {
 		.deadline_ms = (uint32_t)c->deadline_ms,
 		.fetch_max = (uint32_t)c->request_bytes,
-		.ahead_max = (uint32_t)c->ahead_bytes,
+		/* Less than a leaf is none; 0 would be the default. */
+		.ahead_max = c->ahead_bytes ? (uint32_t)c->ahead_bytes : 1,
 		.memory_max = c->memory_bytes,
 		.complete_rate = c->complete_rate,
 		.step = ekd_steps_pass,
@@ -153,7 +168,7 @@ ek_status ekd_service_new(const struct ekd_service_options *options,
 	s->o = *options;
 	s->images_dir = -1;
 	s->started_ms = now_ms();
-	pthread_mutex_init(&s->trace_lock, NULL);
+	pthread_mutex_init(&s->change_lock, NULL);
 	pthread_mutex_init(&s->blobs_lock, NULL);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->changed, NULL);
@@ -214,7 +229,7 @@ void ekd_service_free(struct ekd_service *service)
 	pthread_cond_destroy(&service->changed);
 	pthread_mutex_destroy(&service->lock);
 	pthread_mutex_destroy(&service->blobs_lock);
-	pthread_mutex_destroy(&service->trace_lock);
+	pthread_mutex_destroy(&service->change_lock);
 	free(service);
 }
 

@@ -39,6 +39,13 @@ struct ekd_service_options {
 /* Kill points of mount and umount, "image:...", closed by NULL. */
 extern const char *const ekd_service_steps[];
 
+/*
+ * Whether ekd_service_new() would take @config, as far as that can be told
+ * without its directories: mirrors, and files that this process's user must be
+ * able to read. Any time, beside a service too.
+ */
+ek_status ekd_service_check(const struct ekd_config *config,
+			    struct ek_err *err);
 /* Opens the store and what else needs no holder. */
 ek_status ekd_service_new(const struct ekd_service_options *options,
 			  struct ekd_service **service, struct ek_err *err);

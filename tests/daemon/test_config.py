@@ -75,6 +75,41 @@ def test_reload(daemon, tarfs, work, origin):
     daemon.umount(mnt)
 
 
+def test_reload_of_what_no_worker_takes(daemon, tarfs, work, origin):
+    """JSON that is right, of values that are not: nothing changes, and a
+    successor comes up with what there was."""
+    out, image = converted(tarfs, work, [oci.tar_of([("a", b"a")])], origin)
+    secret = os.path.join(work, "ca.pem")
+    os.close(os.open(secret, os.O_CREAT, 0o600))
+    mnt = daemon.mount_index(out, str(image))
+    first = daemon.worker
+    refused = (({"mirrors": ["x"]}, "mirror 1"),
+               ({"mirrors": ["http://a/"]}, "plain HTTP"),
+               ({"ca_file": secret}, "roots " + secret))
+    for i, (changes, words) in enumerate(refused):
+        daemon.configure(plain_http=[origin.host], **changes)
+        os.kill(daemon.holder, signal.SIGHUP)
+        wait_for(lambda: daemon.log().count("event=reload failed=yes") > i,
+                 daemon.log)
+        assert words in daemon.log()
+        assert daemon.worker == first
+    daemon.kill_worker()
+    daemon.wait_worker(first)
+    with open(mnt + "/a", "rb") as f:
+        assert f.read() == b"a"
+    daemon.umount(mnt)
+
+
+def test_reload_elsewhere(daemon, work, origin):
+    """The directories of a service stay what they are while it runs."""
+    first = daemon.worker
+    daemon.configure(plain_http=[origin.host], quota="77M",
+                     state_dir=os.path.join(work, "none"))
+    os.kill(daemon.holder, signal.SIGHUP)
+    daemon.wait_worker(first)
+    assert daemon.status()["store"]["quota"] == 77 << 20
+
+
 def test_log_as_json(cachefilesd, can_mount, work):
     with Daemon(cachefilesd, work, log={"format": "json", "level": "debug"}) \
             as daemon:
