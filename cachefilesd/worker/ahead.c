@@ -58,6 +58,7 @@ ek_status ekd_service_complete(struct ekd_service *service, const char *which,
 
 	if (!image)
 		return err->status;
+	pthread_mutex_lock(&service->change_lock);
 	pthread_mutex_lock(&service->lock);
 	change = image->record.complete != on;
 	image->record.complete = on;
@@ -66,6 +67,10 @@ ek_status ekd_service_complete(struct ekd_service *service, const char *which,
 		image_complete(image, on);
 		status = save(service, image, err);
 	}
+	/* It may have been given up since it was asked for. */
+	for (uint32_t i = 0; on && i < image->record.n_blobs; i++)
+		ekd_served_complete(image->blobs[i]->served, true);
+	pthread_mutex_unlock(&service->change_lock);
 	image_release(service, image);
 	return status;
 }
@@ -150,7 +155,7 @@ static void record_off(const struct image *image, uint32_t n)
 		blob_record(image->blobs[i], image, NULL, NULL);
 }
 
-/* trace_lock is held; those who only ask whether there is one hold @lock. */
+/* change_lock is held; those who only ask whether there is one hold @lock. */
 static void set_trace(struct ekd_service *s, struct image *image,
 		      struct ekd_trace *trace)
 {
@@ -159,7 +164,7 @@ static void set_trace(struct ekd_service *s, struct image *image,
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* trace_lock is held. */
+/* change_lock is held. */
 static ek_status start_trace(struct ekd_service *s, struct image *image,
 			     const char *which, struct ek_err *err)
 {
@@ -189,9 +194,9 @@ ek_status ekd_service_record(struct ekd_service *service, const char *which,
 
 	if (!image)
 		return err->status;
-	pthread_mutex_lock(&service->trace_lock);
+	pthread_mutex_lock(&service->change_lock);
 	status = start_trace(service, image, which, err);
-	pthread_mutex_unlock(&service->trace_lock);
+	pthread_mutex_unlock(&service->change_lock);
 	image_release(service, image);
 	return status;
 }
@@ -206,7 +211,7 @@ ek_status ekd_service_trace(struct ekd_service *service, const char *which,
 	if (!image)
 		return err->status;
 	/* Neither freed nor replaced while somebody reads it. */
-	pthread_mutex_lock(&service->trace_lock);
+	pthread_mutex_lock(&service->change_lock);
 	if (image->trace)
 		status = ekd_trace_text(image->trace, text, n, err);
 	else
@@ -217,7 +222,7 @@ ek_status ekd_service_trace(struct ekd_service *service, const char *which,
 		ekd_trace_free(image->trace);
 		set_trace(service, image, NULL);
 	}
-	pthread_mutex_unlock(&service->trace_lock);
+	pthread_mutex_unlock(&service->change_lock);
 	image_release(service, image);
 	return status;
 }

@@ -64,8 +64,9 @@ struct ekd_service {
 	struct ekd_serve *serve;
 	struct ekd_door *door;
 
-	/* Traces of images; taken before the others. */
-	pthread_mutex_t trace_lock;
+	/* Changes of images that stay mounted: their traces and image.json.
+	 * Taken before the others. */
+	pthread_mutex_t change_lock;
 
 	/* Opens and closes blobs; taken before @lock. */
 	pthread_mutex_t blobs_lock;

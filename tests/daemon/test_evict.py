@@ -137,6 +137,10 @@ def test_completion_ends_when_full(cachefilesd, can_mount, work, origin, tarfs,
             shown = daemon.image(mnt)
             assert not shown["complete"] and not shown["completing"]
             assert shown["completed_bytes"] <= 2 * len(tar)
+            # What was given up can be asked for again.
+            assert daemon.run("complete", "--wait", mnt).returncode == 1
+            assert daemon.image(mnt)["completed_bytes"] > \
+                shown["completed_bytes"]
             assert uncached(mnt + "/3", 0, SIZE) == contents[3]
 
 
