@@ -72,12 +72,18 @@ static ek_status fill(struct image *image, const struct ekd_mount_request *r,
 	return EK_OK;
 }
 
-/* Asked for once more: the same of the same. */
+/*
+ * Asked for once more: the same of the same. Where an image of a registry is
+ * from follows from its source; what is mounted has the digest in it by now.
+ */
 static bool is_same(const struct image *a, const struct image *b)
 {
-	return strcmp(a->record.source, b->record.source) == 0 &&
-	       strcmp(a->record.from, b->record.from) == 0 &&
-	       a->record.rw == b->record.rw;
+	const struct ekd_record *r = &a->record, *q = &b->record;
+
+	return strcmp(r->source, q->source) == 0 &&
+	       (*r->source != '/' || strcmp(r->from, q->from) == 0) &&
+	       r->rw == q->rw && r->persist == q->persist &&
+	       r->suid == q->suid && r->loop == q->loop;
 }
 
 /*
@@ -222,8 +228,8 @@ ek_status ekd_service_mount(struct ekd_service *service,
 }
 
 /*
- * From mounted or broken (*was) to unmounting; NULL with EK_NOTFOUND. The
- * problem stays as it was.
+ * From mounted or broken (*was) to unmounting, when nobody looks at it any
+ * more; NULL with EK_NOTFOUND or EK_EXISTS. The problem stays as it was.
  */
 static struct image *begin_umount(struct ekd_service *s, const char *which,
 				  enum ekd_image_state *was, struct ek_err *err)
@@ -246,6 +252,8 @@ static struct image *begin_umount(struct ekd_service *s, const char *which,
 		image->state = EKD_IMAGE_UNMOUNTING;
 	}
 	pthread_cond_broadcast(&s->changed);
+	while (image && image->users)
+		pthread_cond_wait(&s->changed, &s->lock);
 	pthread_mutex_unlock(&s->lock);
 	return image;
 }

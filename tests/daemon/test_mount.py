@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from lib import leaves, oci
-from lib.daemon import NATIVE, converted, push_native
+from lib.daemon import NATIVE, ApiError, converted, push_native
 
 MiB = 1 << 20
 
@@ -196,6 +196,26 @@ def test_tag_is_no_pin(daemon, mkfs, work, trees, origin):
                        "oci://" + str(pushed))
     native_right(mnt, trees)
     daemon.umount(mnt)
+
+
+def test_again(daemon, mkfs, work, trees, origin):
+    """By a tag, which became a digest: the same of the same once more."""
+    image = push_native(origin, native(mkfs, work, trees[:1]))
+    target = daemon.mount("oci://" + image.pinned)
+    request = {"image": "oci://" + image.pinned, "target": target}
+    tagged = daemon.mount("oci://" + str(image),
+                          "--untrusted-index=stream-first")
+    again = {"image": "oci://" + str(image), "target": tagged,
+             "untrusted_index": "stream-first"}
+    for body in (request, again):
+        made = daemon.ask("POST", "/v1/mounts", body)
+        assert made["id"] == daemon.image(body["target"])["id"]
+        for other in ("rw", "persist", "loop"):
+            with pytest.raises(ApiError) as error:
+                daemon.ask("POST", "/v1/mounts", dict(body, **{other: True}))
+            assert error.value.status == 409
+    daemon.umount(target)
+    daemon.umount(tagged)
 
 
 def test_writable(daemon, tarfs, work, layers, origin):
