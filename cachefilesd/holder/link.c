@@ -13,7 +13,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #define TAKE_WAIT_S 5
@@ -183,6 +182,7 @@ static ek_status hand_over(struct ekd_holder *holder, int fd,
 	m->hand.conns = conns;
 	m->hand.generation = ekd_shared_generation(holder->shared);
 	status = ekd_message_send(fd, m, given, 4, true, holder->answer, err);
+	step(holder, "boot:handed");
 	if (status == EK_OK)
 		status = send_conns(holder, fd, err);
 	holder->giving = status == EK_OK;
@@ -228,13 +228,11 @@ static void say_ready(struct ekd_holder *holder)
 
 static void admit(struct ekd_holder *holder)
 {
-	struct timeval limit = {.tv_sec = TAKE_WAIT_S};
 	int fd = accept4(holder->fds.listener, NULL, NULL, SOCK_CLOEXEC);
 
 	if (fd < 0)
 		return;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	ekd_message_limit(fd, TAKE_WAIT_S);
 	if (!peer_ok(fd) || give(holder, fd, NULL) != EK_OK) {
 		pthread_mutex_lock(&holder->lock);
 		holder->giving = false;
@@ -242,9 +240,7 @@ static void admit(struct ekd_holder *holder)
 		close(fd);
 		return;
 	}
-	limit.tv_sec = 0;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	ekd_message_limit(fd, 0);
 	pthread_mutex_lock(&holder->lock);
 	holder->channel = fd;
 	holder->giving = false;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 union control {
@@ -15,6 +16,14 @@ union control {
 	char bytes[CMSG_SPACE(sizeof(int) * EKD_MESSAGE_FDS) +
 		   CMSG_SPACE(sizeof(struct ucred))];
 };
+
+void ekd_message_limit(int fd, int seconds)
+{
+	struct timeval limit = {.tv_sec = seconds};
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
 
 ek_status ekd_message_send(int fd, const struct ekd_message *message,
 			   const int *fds, unsigned n_fds, bool wait,

@@ -166,18 +166,21 @@ bool ekd_path_ok(const char *path);
 bool ekd_host_ok(const char *host);
 bool ekd_source_ok(const struct ekd_source *source);
 
+/* Sending and receiving at @fd wait so long at most; 0: without a limit. */
+void ekd_message_limit(int fd, int seconds);
 /*
  * One message over a SOCK_SEQPACKET socket with @n_fds descriptors, which stay
  * the caller's. Does not wait when @wait is false: EK_LIMIT when the socket is
- * full. EK_CANCELLED: the other side is gone. @scratch: EKD_MESSAGE bytes.
+ * full, or its limit of time was reached. EK_CANCELLED: the other side is gone.
+ * @scratch: EKD_MESSAGE bytes.
  */
 ek_status ekd_message_send(int fd, const struct ekd_message *message,
 			   const int *fds, unsigned n_fds, bool wait,
 			   uint8_t *scratch, struct ek_err *err);
 /*
- * The same way back. *n_fds descriptors (close-on-exec) become the caller's,
- * whatever is returned but EK_OK: then there are none. @pid (NULL allowed):
- * the sender's, when the socket has SO_PASSCRED, else 0.
+ * The same way back. With EK_OK *n_fds descriptors (close-on-exec) become the
+ * caller's; with anything else there are none. @pid (NULL allowed): the
+ * sender's, when the socket has SO_PASSCRED, else 0.
  */
 ek_status ekd_message_receive(int fd, struct ekd_message *message,
 			      int fds[EKD_MESSAGE_FDS], unsigned *n_fds,

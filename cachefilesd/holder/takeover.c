@@ -18,7 +18,6 @@
 #include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -26,14 +25,6 @@
 /* An orphaned worker may first have to notice that it is one. */
 #define TAKE_WAIT_S 3
 #define FDS	    4u
-
-static void set_limit(int fd, int seconds)
-{
-	struct timeval limit = {.tv_sec = seconds};
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-}
 
 /* -1: nobody listens. */
 static int call(struct ekd_state *h)
@@ -46,7 +37,7 @@ static int call(struct ekd_state *h)
 		return -1;
 	snprintf(to.sun_path, sizeof(to.sun_path), "%.90s/holder.sock", h->run);
 	setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one));
-	set_limit(fd, TAKE_WAIT_S);
+	ekd_message_limit(fd, TAKE_WAIT_S);
 	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
 		return fd;
 	close(fd);
@@ -170,9 +161,16 @@ static int find_orphan(struct ekd_state *h)
 	return pidfd;
 }
 
+static bool ended(int pidfd)
+{
+	struct pollfd gone = {.fd = pidfd, .events = POLLIN};
+
+	return poll(&gone, 1, 0) > 0;
+}
+
 /*
- * An orphan that does not answer hangs: its descriptors are taken from it
- * where every worker has them, and it is ended.
+ * An orphan that does not answer, or not to the end: it is ended, and what it
+ * did not give is taken from it, where every worker has its descriptors.
  */
 static ek_status take_by_force(struct ekd_state *h, int pidfd,
 			       struct ek_err *err)
@@ -181,20 +179,51 @@ static ek_status take_by_force(struct ekd_state *h, int pidfd,
 	struct pollfd gone = {.fd = pidfd, .events = POLLIN};
 
 	for (int i = 0; i < 4; i++) {
-		*to[i] = pidfd_getfd(pidfd, EKD_FD_DOOR + i, 0);
+		if (*to[i] < 0)
+			*to[i] = pidfd_getfd(pidfd, EKD_FD_DOOR + i, 0);
 		if (*to[i] < 0)
 			return ek_fail_sys(err, errno,
 					   "a worker without a holder does "
 					   "not answer: end it");
 	}
-	ekd_log(h, 0, "event=kill reason=hangs-alone");
+	if (!ended(pidfd))
+		ekd_log(h, 0, "event=kill reason=hangs-alone");
 	pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
 	while (poll(&gone, 1, -1) < 0 && errno == EINTR)
 		;
-	EK_TRY(ekd_shared_map(h->shared_fd, &h->shared, err));
+	if (!h->shared)
+		EK_TRY(ekd_shared_map(h->shared_fd, &h->shared, err));
 	h->kept = *ekd_shared_door(h->shared);
 	ekd_shared_next(h->shared);
 	return EK_OK;
+}
+
+/*
+ * After a take-over that was not finished. What came from a living holder is
+ * that one's still; what an orphan gave is kept: it may be all that is left.
+ */
+static void let_go(struct ekd_state *h, bool living)
+{
+	int *const had[] = {&h->door, &h->shared_fd, &h->api, &h->listener};
+
+	if (h->worker.pid)
+		close(h->worker.pidfd);
+	ekd_worker_none(h);
+	if (!living)
+		return;
+	if (h->shared)
+		ekd_shared_unmap(h->shared);
+	h->shared = NULL;
+	for (int i = 0; i < 4; i++) {
+		if (*had[i] >= 0)
+			close(*had[i]);
+		*had[i] = -1;
+	}
+	for (unsigned i = 0; i < EKD_CONNS; i++) {
+		if (h->conns[i].id)
+			close(h->conns[i].fd);
+		h->conns[i].id = 0;
+	}
 }
 
 /* Ask who answers at holder.sock; @living: it is a holder. */
@@ -212,11 +241,14 @@ static ek_status talk(struct ekd_state *h, bool living, struct ek_err *err)
 	if (status == EK_OK)
 		status = finish(h, fd, pid, channel, err);
 	if (status != EK_OK) {
+		if (channel >= 0 && channel != fd)
+			close(channel);
 		close(fd);
+		let_go(h, living);
 		return status;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &none, sizeof(none));
-	set_limit(fd, 0);
+	ekd_message_limit(fd, 0);
 	if (channel != fd)
 		close(fd);
 	/* A holder lets go of the lock as it exits. */
@@ -232,15 +264,18 @@ ek_status ekd_take(struct ekd_state *h, bool living, bool *taken,
 {
 	int orphan = living ? -1 : find_orphan(h);
 	ek_status status;
+	bool died;
 
 	*taken = false;
 	if (!living && orphan < 0)
 		return EK_OK;
 	status = talk(h, living, err);
-	if (!living && status == EK_LIMIT)
+	died = !living && status != EK_OK &&
+	       (status == EK_CANCELLED || ended(orphan));
+	if (!living && (status == EK_LIMIT || (died && h->door >= 0)))
 		status = take_by_force(h, orphan, err);
-	else if (!living && status == EK_CANCELLED)
-		status = EK_NOTFOUND; /* it died before it could answer */
+	else if (died)
+		status = EK_NOTFOUND; /* before it could answer */
 	if (orphan >= 0)
 		close(orphan);
 	*taken = status == EK_OK;
@@ -248,7 +283,7 @@ ek_status ekd_take(struct ekd_state *h, bool living, bool *taken,
 }
 
 static ek_status refuse(struct ekd_state *h, int fd, ek_status status,
-			const char *text)
+			const char *text, struct ek_err *err)
 {
 	memset(&h->out, 0, sizeof(h->out));
 	h->out.op = EKD_OP_TAKE;
@@ -257,7 +292,7 @@ static ek_status refuse(struct ekd_state *h, int fd, ek_status status,
 	h->out.status = status;
 	snprintf(h->out.text, EKD_TEXT, "%s", text);
 	ekd_message_send(fd, &h->out, NULL, 0, false, h->scratch, NULL);
-	return status;
+	return ek_fail(err, status, "refused: %s", text);
 }
 
 static ek_status send_all(struct ekd_state *h, int fd, struct ek_err *err)
@@ -309,10 +344,10 @@ static ek_status give(struct ekd_state *h, int fd, struct ek_err *err)
 	snprintf(text, sizeof(text), "process %d holds it already",
 		 (int)getpid());
 	if (!(h->in.value & EKD_TAKE_UPGRADE))
-		return refuse(h, fd, EK_EXISTS, text);
+		return refuse(h, fd, EK_EXISTS, text, err);
 	if (h->worker.pid == 0 || h->worker.channel < 0 || !h->worker.ready ||
 	    ekd_job_any(h) || h->upgrading)
-		return refuse(h, fd, EK_LIMIT, "it is busy: try again");
+		return refuse(h, fd, EK_LIMIT, "it is busy: try again", err);
 	ekd_holder_step(h, "holder:giving");
 	EK_TRY(send_all(h, fd, err));
 	EK_TRY(ekd_message_receive(fd, &h->in, fds, &n, NULL, h->scratch, err));
@@ -329,7 +364,7 @@ void ekd_give(struct ekd_state *h)
 
 	if (fd < 0)
 		return;
-	set_limit(fd, GIVE_WAIT_S);
+	ekd_message_limit(fd, GIVE_WAIT_S);
 	if (give(h, fd, &h->err) == EK_OK) {
 		ekd_log(h, 2, "event=handed-over");
 		h->ending = EKD_END_HANDED;

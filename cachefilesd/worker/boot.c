@@ -23,6 +23,7 @@ const char *const ekd_boot_steps[] = {
 	"boot:adopted",
 	"boot:confined",
 	"boot:hand-over",
+	"boot:handed",
 	NULL,
 };
 

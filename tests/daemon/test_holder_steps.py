@@ -29,6 +29,21 @@ HOLDER_STEPS = steps_of("holder/run.c")
 @pytest.mark.parametrize("step", WORKER_STEPS)
 def test_worker_killed_at(service, image, step):
     """Once at each named step; nobody sees an error."""
+    if step == "boot:handed":
+        service.start(kill=step + ":1")
+        target = mount(service)
+        kept = service.connect()
+        assert service.ask("ping", connection=kept) == "ok"
+        service.kill_holder()
+        service.process = None
+        # The new holder has the door, but not the connection, nor a worker.
+        service.start()
+        kept.close()
+        assert service.ok("mounts") == "img:alive:0:1"
+        drop_caches(target)
+        image.same(target)
+        assert service.stats()["generation"] == 1, "the step was not reached"
+        return
     if step == "boot:hand-over":
         service.options += ("delay=3",)
         service.start(kill=step + ":1")
