@@ -170,7 +170,8 @@ static ek_status get_fetch(struct ekd_object *root, struct ekd_config *c,
 			    &c->request_bytes, err));
 	EK_TRY(ekd_get_size(&at, "readahead_size", 0, 256 * MiB,
 			    &c->ahead_bytes, err));
-	EK_TRY(ekd_get_size(&at, "memory", 4 * MiB, 4096 * MiB,
+	/* Less has no room for a request of the largest leaf, of 1 MiB. */
+	EK_TRY(ekd_get_size(&at, "memory", 8 * MiB, 4096 * MiB,
 			    &c->memory_bytes, err));
 	EK_TRY(ekd_get_texts(&at, "plain_http", EKD_CONFIG_LIST, &c->plain_http,
 			     err));
@@ -351,6 +352,11 @@ static bool same_list(const char *const *a, const char *const *b)
 	return !*a && !*b;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 bool ekd_config_fits(const struct ekd_config *then,
 		     const struct ekd_config *now, const char **key)
 {
@@ -368,5 +374,9 @@ bool ekd_config_fits(const struct ekd_config *then,
 		*key = "mount_roots";
 	else if (then->allow_suid != now->allow_suid)
 		*key = "allow_suid";
+	else if (then->deadline_ms != now->deadline_ms)
+		*key = "deadline";
+	else if (!same_text(then->docker_config, now->docker_config))
+		*key = "docker_config";
 	return !*key;
 }

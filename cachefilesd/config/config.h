@@ -57,7 +57,7 @@ struct ekd_config {
 	const char **plain_http, **mirrors;
 	const char *proxy; /* NULL: none is named */
 	const char *ca_file, *client_cert, *client_key;
-	const char *docker_config; /* directory; NULL: the default */
+	const char *docker_config; /* the file; NULL: the default */
 
 	/* background */
 	uint64_t complete_rate; /* bytes a second; 0: no limit */

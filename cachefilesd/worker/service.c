@@ -127,6 +127,7 @@ static ek_status open_serve(struct ekd_service *s, struct ek_err *err)
 		/* Less than a leaf is none; 0 would be the default. */
 		.ahead_max = c->ahead_bytes ? (uint32_t)c->ahead_bytes : 1,
 		.memory_max = c->memory_bytes,
+		.blob_max = c->memory_bytes / 4 * 3,
 		.complete_rate = c->complete_rate,
 		.step = ekd_steps_pass,
 		.step_arg = s->o.steps,

@@ -109,6 +109,12 @@ static void wrong(void **state)
 		{"{\"threads\": -1}", "threads: not a whole number"},
 		{"{\"cache\": {\"quota\": \"1X\"}}", "not a size"},
 		{"{\"cache\": {\"quota\": 7}}", "neither 0 nor 1M"},
+		{"{\"fetch\": {\"memory\": \"4M\"}}", "memory: not from"},
+		{"{\"fetch\": {\"mirrors\": [\"0\", \"1\", \"2\", \"3\", "
+		 "\"4\", \"5\", \"6\", \"7\", \"8\", \"9\", \"10\", \"11\", "
+		 "\"12\", \"13\", \"14\", \"15\", \"16\"]}}",
+		 "mirrors: "},
+		{"{\"a\": [[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]}", "not JSON"},
 		{"{\"cache\": []}", "line 1: cache: not an object"},
 		{"{\"user\": \"root\"}", "user: not UID:GID"},
 		{"{\"user\": \"0:0\"}", "may not be root"},
@@ -174,8 +180,10 @@ static void fits(void **state)
 		"{\"local_roots\": [\"/x\"]}",
 		"{\"mount_roots\": []}",
 		"{\"local_roots\": [\"/\", \"/x\"]}",
+		"{\"deadline\": \"1s\"}",
+		"{\"fetch\": {\"docker_config\": \"/x\"}}",
 	};
-	static const char worker[] = "{\"deadline\": \"1s\", \"log\": "
+	static const char worker[] = "{\"threads\": 2, \"log\": "
 				     "{\"level\": \"error\"}}";
 	struct ekd_config then, now;
 	struct ek_err err;
