@@ -107,7 +107,7 @@ static ek_status load_one(struct ekd_service *s, const char *id, bool mounted,
 	text_put(image->id, sizeof(image->id), id);
 	status = read_record(s, image, &why);
 	if (!mounted && (status != EK_OK || !image->record.persist)) {
-		free(image);
+		image_free(image);
 		files_remove(s, id);
 		return EK_OK;
 	}
