@@ -20,7 +20,8 @@
  */
 #define EKD_HTTP_HEAD_MAX (8u << 10)
 #define EKD_HTTP_BODY_MAX (64u << 10)
-#define EKD_HTTP_PATH_MAX 1024u
+/* A path with the longest target fits, all of it encoded. */
+#define EKD_HTTP_PATH_MAX 4096u
 #define EKD_HTTP_PARAMS	  16u
 
 enum ekd_http_method {

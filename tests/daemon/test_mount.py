@@ -248,9 +248,10 @@ def test_comes_back(daemon, tarfs, work, layers, origin):
 def test_odd_target(daemon, tarfs, work, layers, origin):
     """Blanks, signs of URLs and of mount options in names."""
     out, image = converted(tarfs, work, layers, origin)
-    for name in ("a b", "c%20d?e&f=g", "h,i\\j:k", "\u00e9\"'"):
+    for name in ("a b", "c%20d?e&f=g", "h,i\\j:k", "\u00e9\"'",
+                 "/".join(["\u00e9" * 100] * 2)):
         target = os.path.join(work, name)
-        os.mkdir(target)
+        os.makedirs(target)
         for options in ((), ("--rw",)):
             daemon.mount_index(out, str(image), *options, target=target)
             assert read(target, "etc/passwd") == b"root\n"

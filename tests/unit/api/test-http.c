@@ -130,7 +130,7 @@ static void limits(void **state)
 	assert_int_equal(ekd_http_parse(text, sizeof(text), &r, &status),
 			 EKD_HTTP_WRONG);
 	assert_int_equal(status, 431);
-	memcpy(text + 2000, " HTTP/1.1\r\n\r\n", 13);
+	memcpy(text + 5000, " HTTP/1.1\r\n\r\n", 13);
 	assert_int_equal(ekd_http_parse(text, sizeof(text), &r, &status),
 			 EKD_HTTP_WRONG);
 	assert_int_equal(status, 414);
