@@ -293,3 +293,12 @@ ek_status ekd_answer_json(const struct ekd_answer *answer,
 	*json = parsed.root;
 	return EK_OK;
 }
+
+int64_t ekd_answer_number(struct json_object *json, const char *key)
+{
+	struct json_object *v;
+
+	return json_object_object_get_ex(json, key, &v)
+		       ? json_object_get_int64(v)
+		       : 0;
+}

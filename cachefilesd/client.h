@@ -42,5 +42,7 @@ ek_status ekd_image_path(const char *path, const char *target, char **text,
 /* The answer's JSON, for json_object_put(). */
 ek_status ekd_answer_json(const struct ekd_answer *answer,
 			  struct json_object **json, struct ek_err *err);
+/* Member @key of @json as a number (true: 1); 0 without one. */
+int64_t ekd_answer_number(struct json_object *json, const char *key);
 
 #endif

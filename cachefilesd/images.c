@@ -181,32 +181,47 @@ static ek_status image_of(const struct ekd_options *o, const char *target,
 	return s;
 }
 
-static int64_t member(struct json_object *image, const char *key)
+/* Ranges of the image at @target of which prefetch was given up so far. */
+static ek_status count_failed(const struct ekd_options *o, const char *target,
+			      int64_t *failed, struct ek_err *err)
 {
-	struct json_object *v;
+	struct json_object *image;
 
-	return json_object_object_get_ex(image, key, &v)
-		       ? json_object_get_int64(v)
-		       : 0;
+	EK_TRY(image_of(o, target, &image, err));
+	*failed = ekd_answer_number(image, "prefetch_failed");
+	json_object_put(image);
+	return EK_OK;
 }
 
-/* Until nothing more is listed to be fetched, nor under way. */
+/*
+ * Until nothing more is listed to be fetched, nor under way. EK_IO when some
+ * was given up, beyond the @failed that were before.
+ */
 static ek_status wait_prefetched(const struct ekd_options *o,
-				 const char *target, struct ek_err *err)
+				 const char *target, int64_t failed,
+				 struct ek_err *err)
 {
 	const struct timespec pause = {.tv_nsec = LOOK_NS};
-	struct json_object *image;
+	struct json_object *image, *why = NULL;
+	ek_status s = EK_OK;
 	bool over = false;
 
 	while (!over) {
 		EK_TRY(image_of(o, target, &image, err));
-		over = !member(image, "prefetch_listed") &&
-		       !member(image, "under_way");
+		over = !ekd_answer_number(image, "prefetch_listed") &&
+		       !ekd_answer_number(image, "under_way");
+		if (over &&
+		    ekd_answer_number(image, "prefetch_failed") > failed) {
+			json_object_object_get_ex(image, "last_error", &why);
+			s = ek_fail(err, EK_IO, "%s: not all was fetched: %s",
+				    target,
+				    why ? json_object_get_string(why) : "");
+		}
 		json_object_put(image);
 		if (!over)
 			nanosleep(&pause, NULL);
 	}
-	return EK_OK;
+	return s;
 }
 
 /* Until all is there, or the daemon has given that up. */
@@ -220,13 +235,13 @@ static ek_status wait_complete(const struct ekd_options *o, const char *target,
 	for (;;) {
 		EK_TRY(image_of(o, target, &image, err));
 		s = EK_OK;
-		if (!member(image, "complete") &&
-		    !member(image, "completing")) {
+		if (!ekd_answer_number(image, "complete") &&
+		    !ekd_answer_number(image, "completing")) {
 			json_object_object_get_ex(image, "last_error", &why);
 			s = ek_fail(err, EK_IO, "%s: not completed: %s", target,
 				    why ? json_object_get_string(why) : "");
 		}
-		if (s != EK_OK || member(image, "complete")) {
+		if (s != EK_OK || ekd_answer_number(image, "complete")) {
 			json_object_put(image);
 			return s;
 		}
@@ -239,17 +254,21 @@ int ekd_prefetch(const struct ekd_options *o)
 {
 	struct ekd_answer answer = {0};
 	struct json_object *json, *bytes;
+	ek_status s = EK_OK;
+	int64_t failed = 0;
 	struct ek_err err;
-	ek_status s;
 
 	if (o->n_operands == 1 && !o->has[OPT_TRACE])
 		return cli_usage(&ekd_program,
 				 "prefetch: needs a PATH or --trace; complete "
 				 "fetches all");
-	s = prefetch(o, o->operands[0], o->operands + 1, o->n_operands - 1,
-		     &answer, &err);
+	if (o->has[OPT_WAIT])
+		s = count_failed(o, o->operands[0], &failed, &err);
+	if (s == EK_OK)
+		s = prefetch(o, o->operands[0], o->operands + 1,
+			     o->n_operands - 1, &answer, &err);
 	if (s == EK_OK && o->has[OPT_WAIT])
-		s = wait_prefetched(o, o->operands[0], &err);
+		s = wait_prefetched(o, o->operands[0], failed, &err);
 	if (s == EK_OK && o->has[OPT_JSON]) {
 		fputs(answer.body, stdout);
 	} else if (s == EK_OK && !o->has[OPT_QUIET]) {

@@ -14,10 +14,7 @@
 
 static int64_t number(struct json_object *o, const char *key)
 {
-	struct json_object *v;
-
-	return json_object_object_get_ex(o, key, &v) ? json_object_get_int64(v)
-						     : 0;
+	return ekd_answer_number(o, key);
 }
 
 static bool truth(struct json_object *o, const char *key)

@@ -283,12 +283,13 @@ static uint32_t count_waiters(const struct ekd_served *s)
 	return n;
 }
 
+/* Those that pause before they try again are under way too. */
 static uint32_t count_flights(const struct ekd_served *s)
 {
 	uint32_t n = 0;
 
-	for (int why = 0; why < EKD_WHYS; why++)
-		n += s->n_flights[why];
+	for (const struct ekd_flight *f = s->flights; f; f = f->next)
+		n++;
 	return n;
 }
 

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from lib import faults, oci
-from lib.daemon import ApiError, Connection, converted, quote
+from lib.daemon import ApiError, Connection, Daemon, converted, quote
 
 MiB = 1 << 20
 DATA = os.urandom(4 * MiB)
@@ -193,6 +193,25 @@ def test_trace_and_prefetch(daemon, image, work, origin):
         daemon.ask("POST", "/v1/prefetch?image=" + quote(mnt),
                    {"paths": ["/none"]})
     daemon.umount(mnt)
+
+
+def test_prefetch_that_fails(cachefilesd, can_mount, image, work, origin):
+    """Whoever waits for it hears that, and not before all tries are over."""
+    out, pushed = image
+    with Daemon(cachefilesd, work, plain_http=[origin.host], tries=1) \
+            as daemon:
+        mnt = daemon.mount_index(out, str(pushed))
+        origin.fault(faults.Status(404))
+        done = daemon.run("prefetch", "--wait", mnt, "/a")
+        assert done.returncode == 1 and "not all was fetched" in done.stderr
+        assert daemon.image(mnt)["prefetch_failed"] > 0
+        origin.heal()
+        daemon.must("prefetch", "--wait", mnt, "/a")
+        assert daemon.image(mnt)["present"] >= 4 * MiB
+        many = {"paths": ["/a"] * 257}
+        with pytest.raises(ApiError) as error:
+            daemon.ask("POST", "/v1/prefetch?image=" + quote(mnt), many)
+        assert error.value.status == 400
 
 
 def test_verify(daemon, image, work):
