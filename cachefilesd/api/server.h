@@ -10,7 +10,7 @@
  *   hang-up when the daemon is gone, and only then.
  * - A request stays in its socket until it was answered. When the process dies
  *   meanwhile and somebody else holds the connection, the successor finds the
- *   request there and handles it (again): handlers are idempotent.
+ *   request there and handles it (again): that may do no harm.
  */
 
 #include "cachefilesd/api/http.h"

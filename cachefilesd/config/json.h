@@ -76,7 +76,10 @@ ek_status ekd_get_time(struct ekd_object *at, const char *key, uint64_t least,
 ek_status ekd_get_texts(struct ekd_object *at, const char *key, size_t most,
 			const char ***to, struct ek_err *err);
 
-/* EK_INVALID when the object has a key that nobody asked for. */
+/*
+ * EK_INVALID when the object has a key that nobody asked for; EK_LIMIT: more
+ * than EKD_JSON_KEYS keys.
+ */
 ek_status ekd_object_done(struct ekd_object *at, struct ek_err *err);
 /* Complain about member @key: "line N: path.key: WORDS". */
 ek_status ekd_object_fail(const struct ekd_object *at, const char *key,

@@ -136,7 +136,7 @@ struct ekd_read {
 	} own;
 };
 void ekd_served_read(struct ekd_served *served, struct ekd_read *read);
-/* The same, blocks. */
+/* The same of any @n, in pieces of EKD_READ_MAX; blocks. */
 ek_status ekd_served_pread(struct ekd_served *served, uint64_t offset, void *to,
 			   size_t n, struct ek_err *err);
 

@@ -8,8 +8,10 @@
  * may be.
  *
  * Any thread; calls that wait for the network, the kernel or the disk block
- * their caller, never the others. Each change may be asked for again (after
- * the process died, say): what is so already is no error.
+ * their caller, and who opens, closes or changes a blob meanwhile; never
+ * readers, nor who asks for a report. Each change may be asked for again (after
+ * the process died, say) and does no harm; mount, complete and prefetch succeed
+ * then, umount ends with EK_NOTFOUND.
  */
 
 #include "cachefilesd/config/config.h"
@@ -90,13 +92,16 @@ struct ekd_mount_request {
 ek_status ekd_service_mount(struct ekd_service *service,
 			    const struct ekd_mount_request *request,
 			    char id[EKD_IMAGE_ID], struct ek_err *err);
-/* @which is a target or an id. EK_NOTFOUND. */
+/*
+ * @which is a target or an id. Waits for other calls that look at the image.
+ * EK_NOTFOUND; EK_EXISTS: it is being mounted or unmounted by another call.
+ */
 ek_status ekd_service_umount(struct ekd_service *service, const char *which,
 			     bool lazy, struct ek_err *err);
 
 /*
  * Unmount it and mount it again, so that blobs which are complete are read
- * without the door. EK_IO with EBUSY while it is in use.
+ * without the door. EK_IO with EBUSY while it is in use. Waits as umount.
  */
 ek_status ekd_service_remount(struct ekd_service *service, const char *which,
 			      struct ek_err *err);
