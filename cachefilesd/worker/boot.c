@@ -20,11 +20,7 @@
 #define BEAT_MS 100
 
 const char *const ekd_boot_steps[] = {
-	"boot:adopted",
-	"boot:confined",
-	"boot:hand-over",
-	"boot:handed",
-	NULL,
+	"boot:adopted", "boot:confined", "boot:hand-over", "boot:handed", NULL,
 };
 
 static void step(const struct ekd_boot *boot, const char *name)
