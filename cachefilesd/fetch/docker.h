@@ -25,7 +25,8 @@
  *
  * A helper is docker-credential-NAME in $PATH, run without a shell; NAME has
  * letters, digits, '-', '_' and '.' only. It is killed after @timeout_ms.
- * Errors: EK_NOTFOUND (no file), EK_CORRUPT (not such a file, or an answer of a
+ * Errors: EK_NOTFOUND (no file), EK_LIMIT (no regular file, or one that is too
+ * long; a helper says too much), EK_CORRUPT (not such a file, or an answer of a
  * helper that is not one), EK_IO (a helper that cannot be run or fails).
  */
 ek_status ekd_docker_credentials(const char *path, const char *host,

@@ -89,7 +89,11 @@ static ek_status start(const char *const argv[], const char *input,
 	close(out[1]);
 	if (sys != 0) {
 		close(out[0]);
-		return ek_fail_sys(err, sys, "%s", h->name);
+		/* Its absence is a failure, unlike that of a configuration. */
+		ek_fail_sys(err, sys, "%s", h->name);
+		if (err)
+			err->status = EK_IO;
+		return EK_IO;
 	}
 	h->out = out[0];
 	return EK_OK;

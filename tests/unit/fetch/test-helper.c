@@ -46,7 +46,10 @@ static void helpers(void **state)
 	run("sleep 100 & wait", 100, 50, EK_IO, NULL, 0);
 	run("exec >&-; sleep 100", 100, 50, EK_IO, NULL, 0);
 	assert_int_equal(ekd_helper_run(none, "", 10, 1000, &text, &code, &err),
-			 EK_NOTFOUND);
+			 EK_IO);
+	assert_int_equal(err.status, EK_IO);
+	assert_int_equal(err.sys, ENOENT);
+	assert_non_null(strstr(err.text, none[0]));
 }
 
 static void helpers_inherit_nothing(void **state)
@@ -137,7 +140,7 @@ static void docker_config(void **state)
 	finds(path, "n.example", NULL);
 	write_file(path, "{\"credsStore\":\"good\"}", 0600);
 	finds(path, "docker.io", "u:of https://index.docker.io/v1/");
-	refuses(path, "{\"credsStore\":\"missing\"}", "h", EK_NOTFOUND);
+	refuses(path, "{\"credsStore\":\"missing\"}", "h", EK_IO);
 	refuses(path, "{\"credsStore\":\"../good\"}", "h", EK_CORRUPT);
 	refuses(path, "{\"credsStore\":\"good;x\"}", "h", EK_CORRUPT);
 	refuses(path, "{", "h", EK_CORRUPT);
