@@ -216,15 +216,21 @@ static ek_status write_bytes(int dir, const char *id, const uint8_t *bytes,
 			     size_t n, struct ek_err *err)
 {
 	char name[EKD_ID + 2];
-	int fd;
+	ssize_t wrote;
+	int fd, sys;
 
 	/* No id begins with a dot. */
 	snprintf(name, sizeof(name), ".%s", id);
 	fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return ek_fail_sys(err, errno, "record of %s", id);
-	if (write(fd, bytes, n) != (ssize_t)n || close(fd) != 0 ||
-	    renameat(dir, name, dir, id) != 0)
+	wrote = write(fd, bytes, n);
+	sys = wrote < 0 ? errno : ENOSPC;
+	if (close(fd) != 0 && wrote == (ssize_t)n)
+		return ek_fail_sys(err, errno, "record of %s", id);
+	if (wrote != (ssize_t)n)
+		return ek_fail_sys(err, sys, "record of %s", id);
+	if (renameat(dir, name, dir, id) != 0)
 		return ek_fail_sys(err, errno, "record of %s", id);
 	return EK_OK;
 }
