@@ -20,7 +20,7 @@
 struct ekd_holder_options {
 	const char *run_dir;   /* sockets, door/, layers/, mounts/; made */
 	const char *state_dir; /* store/, images/ (the worker's), rw/; made */
-	uid_t uid;	       /* the worker's; unused when not root */
+	uid_t uid;	       /* the worker's */
 	gid_t gid;
 	int config; /* memfd with the configuration, for the worker */
 	/* Absolute directories: local files to open, targets of mounts. */
@@ -28,15 +28,14 @@ struct ekd_holder_options {
 	const char *mount_roots[EKD_ROOTS + 1]; /* closed by NULL */
 	bool open_as_worker; /* local files: only what the worker may read */
 	bool allow_suid;
-	bool upgrade;		     /* take over from a living holder */
-	bool no_resend, no_fd_store; /* for tests */
+	bool upgrade;	  /* take over from a living holder */
+	bool no_resend;	  /* for tests */
 	uint32_t hang_ms; /* a worker is hung after so long; 0: 2000 */
 	/* So long a reader may wait; 0: 30000. With no worker that serves for
 	 * so long, the door is made anew: readers get errors. */
 	uint32_t deadline_ms;
 	/* Words after the program's name; NULL-closed. Defaults when NULL:
-	 * "worker"; "credentials" (then HOST); "config" (then nothing). */
-	const char *const *worker_argv;
+	 * "credentials" (then HOST); "config" (then nothing). */
 	const char *const *credentials_argv;
 	const char *const *config_argv; /* writes the configuration to fd 1 */
 	/* One line of key=value; level 0 error, 1 warning, 2 notice. */

@@ -141,8 +141,7 @@ static _Noreturn void exec_self(struct ekd_state *h, const char *const *words,
 		argv[n++] = word.to;
 	}
 	word.from = last;
-	argv[n++] = word.to;
-	argv[n < 16 ? n : 15] = NULL;
+	argv[n] = word.to;
 	dup2(h->devnull, 0);
 	if (out != 1)
 		dup2(out, 1);
@@ -297,13 +296,13 @@ static void end_asked(struct ekd_state *h, struct ekd_job *job)
 	}
 }
 
-void ekd_job_ended(struct ekd_state *h, pid_t pid)
+void ekd_job_ended(struct ekd_state *h)
 {
 	for (unsigned i = 0; i < EKD_JOBS; i++) {
 		struct ekd_job *job = &h->jobs[i];
 		int status = 0;
 
-		if (job->pid == 0 || (pid && job->pid != pid) ||
+		if (job->pid == 0 ||
 		    waitpid(job->pid, &status, WNOHANG) != job->pid)
 			continue;
 		if (job->op == EKD_OP_CONFIG)

@@ -90,14 +90,12 @@ void ekd_notify_store(struct ekd_state *h)
 
 	/* What is left there is of a service that is gone. */
 	ekd_notify_forget(h);
-	for (unsigned i = 0; i < 4 && !h->options->no_fd_store; i++)
+	for (unsigned i = 0; i < 4; i++)
 		store(names[i], fds[i]);
 }
 
 void ekd_notify_door(struct ekd_state *h)
 {
-	if (h->options->no_fd_store)
-		return;
 	forget(names[0]);
 	if (h->door >= 0)
 		store(names[0], h->door);
@@ -105,7 +103,7 @@ void ekd_notify_door(struct ekd_state *h)
 
 void ekd_notify_forget(struct ekd_state *h)
 {
-	for (unsigned i = 0; i < 4 && !h->options->no_fd_store; i++)
+	for (unsigned i = 0; i < 4; i++)
 		forget(names[i]);
 }
 
@@ -140,31 +138,41 @@ static bool have_names(const struct ekd_state *h)
 	return S_ISSOCK(st.st_mode);
 }
 
+/* A door that nobody reads would let its readers wait for ever. */
+void ekd_notify_useless(struct ekd_state *h)
+{
+	int *const had[] = {&h->door, &h->shared_fd, &h->api, &h->listener};
+
+	for (unsigned i = 0; i < 4; i++) {
+		if (*had[i] >= 0)
+			close(*had[i]);
+		*had[i] = -1;
+	}
+	ekd_notify_forget(h);
+}
+
 void ekd_notify_adopt(struct ekd_state *h, bool *found)
 {
 	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
 	const char *list = getenv("LISTEN_FDNAMES");
 	int *const to[] = {&h->door, &h->shared_fd, &h->api, &h->listener};
-	int fds[4];
+	unsigned n = 0;
+	long end;
 
 	*found = false;
-	if (!pid || !count || !list || h->options->no_fd_store ||
-	    strtol(pid, NULL, 10) != getpid() || strtol(count, NULL, 10) < 4)
+	if (!pid || !count || !list || strtol(pid, NULL, 10) != getpid())
 		return;
+	end = strtol(count, NULL, 10);
 	for (unsigned i = 0; i < 4; i++) {
-		fds[i] = find_name(list, names[i]);
-		if (fds[i] < 0 || fcntl(fds[i], F_GETFD) < 0)
-			return;
+		int fd = find_name(list, names[i]);
+
+		if (fd < 0 || fd - FIRST_FD >= end ||
+		    fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+			continue;
+		*to[i] = fd;
+		n++;
 	}
-	if (!have_names(h)) {
-		for (unsigned i = 0; i < 4; i++)
-			close(fds[i]);
-		ekd_notify_forget(h);
-		return;
-	}
-	for (unsigned i = 0; i < 4; i++) {
-		*to[i] = fds[i];
-		fcntl(fds[i], F_SETFD, FD_CLOEXEC);
-	}
-	*found = true;
+	*found = n == 4 && have_names(h);
+	if (n && !*found)
+		ekd_notify_useless(h);
 }

@@ -47,7 +47,6 @@ struct ekd_worker {
 	int pidfd, channel;
 	bool own_child, ready, asked_to_quit;
 	int64_t started, quit_at;
-	int status; /* of waitpid, when an own child died */
 };
 
 /* What the watchdog saw last; see worker.c. */
@@ -134,7 +133,6 @@ void ekd_request_serve(struct ekd_state *h);
 void ekd_request_reply(struct ekd_state *h, uint32_t op, uint32_t seq,
 		       ek_status status, int sys, const char *text);
 void ekd_request_send(struct ekd_state *h, const int *fds, unsigned n);
-void ekd_request_reload(struct ekd_state *h);
 
 /* jobs.c */
 /*
@@ -146,7 +144,8 @@ bool ekd_job_start(struct ekd_state *h,
 				     struct ekd_result *result,
 				     struct ek_err *err));
 bool ekd_job_reload(struct ekd_state *h);
-void ekd_job_ended(struct ekd_state *h, pid_t pid);
+/* A child ended, perhaps several. */
+void ekd_job_ended(struct ekd_state *h);
 void ekd_job_check(struct ekd_state *h);
 bool ekd_job_any(const struct ekd_state *h);
 
@@ -248,8 +247,10 @@ void ekd_notify_door(struct ekd_state *h);
 void ekd_notify_forget(struct ekd_state *h);
 /*
  * Descriptors that the service manager kept; *found: all needed are there,
- * and the sockets have their names still.
+ * and the sockets have their names still. Otherwise none is open any more.
  */
 void ekd_notify_adopt(struct ekd_state *h, bool *found);
+/* Those that were adopted are of no use: close them, there and here. */
+void ekd_notify_useless(struct ekd_state *h);
 
 #endif

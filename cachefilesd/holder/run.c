@@ -119,7 +119,8 @@ static ek_status get_descriptors(struct ekd_state *h, struct ek_err *err)
 		ekd_shared_next(h->shared);
 		return EK_OK;
 	}
-	h->door = -1;
+	if (taken) /* of another version of this program */
+		ekd_notify_useless(h);
 	ekd_records_detach(h);
 	EK_TRY(ekd_shared_make(&h->shared_fd, err));
 	EK_TRY(ekd_shared_map(h->shared_fd, &h->shared, err));
@@ -143,7 +144,7 @@ static void take_signals(struct ekd_state *h)
 
 	while (read(h->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
-			ekd_job_ended(h, 0);
+			ekd_job_ended(h);
 		else if (info.ssi_signo == SIGHUP && !ekd_job_reload(h))
 			ekd_log(h, 1, "event=reload error=\"busy\"");
 		else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)

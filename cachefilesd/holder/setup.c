@@ -41,9 +41,8 @@ static ek_status sub_dir(struct ekd_state *h, int dir, const char *name,
 {
 	if (mkdirat(dir, name, mode) != 0 && errno != EEXIST)
 		return ek_fail_sys(err, errno, "%s", name);
-	if (own && geteuid() == 0 &&
-	    fchownat(dir, name, h->options->uid, h->options->gid,
-		     AT_SYMLINK_NOFOLLOW) != 0)
+	if (own && fchownat(dir, name, h->options->uid, h->options->gid,
+			    AT_SYMLINK_NOFOLLOW) != 0)
 		return ek_fail_sys(err, errno, "%s: changing the owner", name);
 	return EK_OK;
 }

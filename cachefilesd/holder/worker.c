@@ -130,18 +130,13 @@ static bool drop_rights(struct ekd_state *h)
 			errno = 0;
 		close(fd);
 	}
-	if (geteuid() == 0) {
-		for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0;
-		     cap++)
-			if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0)
-				break; /* no_new_privs is what counts */
-		if (setgroups(0, NULL) != 0 ||
-		    setresgid(h->options->gid, h->options->gid,
-			      h->options->gid) != 0 ||
-		    setresuid(h->options->uid, h->options->uid,
-			      h->options->uid) != 0)
-			return false;
-	}
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0)
+			break; /* no_new_privs is what counts */
+	if (setgroups(0, NULL) != 0 ||
+	    setresgid(h->options->gid, h->options->gid, h->options->gid) != 0 ||
+	    setresuid(h->options->uid, h->options->uid, h->options->uid) != 0)
+		return false;
 	memset(caps, 0, sizeof(caps));
 	return syscall(SYS_capset, &head, caps) == 0 &&
 	       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
@@ -165,20 +160,10 @@ static _Noreturn void run_worker(struct ekd_state *h, int channel)
 		"NOTIFY_SOCKET",  "LISTEN_PID",	   "LISTEN_FDS",
 		"LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID",
 	};
-	char *argv[16] = {name, verb};
+	char *argv[] = {name, verb, NULL};
 	extern char **environ;
 	sigset_t none;
 
-	for (int i = 0; h->options->worker_argv && i < 14; i++) {
-		union {
-			const char *from;
-			char *to; /* exec changes nothing */
-		} word = {.from = h->options->worker_argv[i]};
-
-		argv[1 + i] = word.to;
-		if (!word.to)
-			break;
-	}
 	for (unsigned i = 0; i < sizeof(mine) / sizeof(mine[0]); i++)
 		unsetenv(mine[i]);
 	if (ekd_shared_generation(h->shared) > 0)
@@ -298,10 +283,9 @@ static bool door_broken(struct ekd_state *h, bool *pending)
 	return n > 0 && (poll_fd.revents & POLLERR);
 }
 
-static void tell_death(struct ekd_state *h)
+/* @status: of waitpid(), when it was an own child. */
+static void tell_death(struct ekd_state *h, int status)
 {
-	int status = h->worker.status;
-
 	if (!h->worker.own_child)
 		ekd_log(h, 1, "event=death worker=%d", (int)h->worker.pid);
 	else if (WIFSIGNALED(status))
@@ -323,8 +307,7 @@ void ekd_worker_died(struct ekd_state *h)
 	if (h->worker.own_child)
 		while (waitpid(h->worker.pid, &status, 0) < 0 && errno == EINTR)
 			;
-	h->worker.status = status;
-	tell_death(h);
+	tell_death(h, status);
 	if (h->worker.channel >= 0)
 		close(h->worker.channel);
 	close(h->worker.pidfd);

@@ -90,6 +90,29 @@ def test_descriptor_store_after_stop(service, image, manager):
     service.start("upgrade")
 
 
+def test_descriptor_store_not_whole(service, image, manager):
+    """A door without what belongs to it: its readers get errors."""
+    service.options += ("delay=60000",)
+    service.start(notify=manager.path)
+    manager.hear_until(lambda: "READY=1" in manager.told)
+    service.ok("add", "blob", os.path.join(service.root, "blob"))
+    reader = subprocess.Popen(
+        ["cat", os.path.join(service.run_dir, "door", "blob")],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    service.wait_for(lambda: service.stats()["waits"])
+    worker = service.worker
+    service.process.send_signal(signal.SIGSTOP)
+    os.kill(worker, signal.SIGKILL)
+    service.kill_holder()
+    os.close(manager.kept.pop("shared"))
+    service.start(kept=manager.kept)
+    # Now only the new service could keep the reader waiting.
+    while manager.kept:
+        os.close(manager.kept.popitem()[1])
+    assert reader.wait(60) != 0
+    assert service.stats()["generation"] == 0
+
+
 def test_descriptor_store_new_door(service, image, manager):
     """The lost door is not kept: its readers get errors."""
     service.options += ("delay=60000",)

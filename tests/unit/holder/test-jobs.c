@@ -56,7 +56,7 @@ static void end_all(struct ekd_state *h)
 		if (h->jobs[i].pid)
 			kill(h->jobs[i].pid, SIGKILL);
 	while (ekd_job_any(h)) {
-		ekd_job_ended(h, 0);
+		ekd_job_ended(h);
 		poll(NULL, 0, 1);
 	}
 	ekd_shared_unmap(h->shared);
