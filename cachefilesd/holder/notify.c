@@ -89,7 +89,7 @@ void ekd_notify_store(struct ekd_state *h)
 	const int fds[] = {h->door, h->shared_fd, h->api, h->listener};
 
 	/* What is left there is of a service that is gone. */
-	ekd_notify_forget(h);
+	ekd_notify_forget();
 	for (unsigned i = 0; i < 4; i++)
 		store(names[i], fds[i]);
 }
@@ -101,7 +101,7 @@ void ekd_notify_door(struct ekd_state *h)
 		store(names[0], h->door);
 }
 
-void ekd_notify_forget(struct ekd_state *h)
+void ekd_notify_forget(void)
 {
 	for (unsigned i = 0; i < 4; i++)
 		forget(names[i]);
@@ -148,7 +148,7 @@ void ekd_notify_useless(struct ekd_state *h)
 			close(*had[i]);
 		*had[i] = -1;
 	}
-	ekd_notify_forget(h);
+	ekd_notify_forget();
 }
 
 void ekd_notify_adopt(struct ekd_state *h, bool *found)

@@ -244,7 +244,7 @@ void ekd_notify_store(struct ekd_state *h);
 /* There is another door. The old one ends when nobody keeps it. */
 void ekd_notify_door(struct ekd_state *h);
 /* It is to keep none: there is nothing to come back to. */
-void ekd_notify_forget(struct ekd_state *h);
+void ekd_notify_forget(void);
 /*
  * Descriptors that the service manager kept; *found: all needed are there,
  * and the sockets have their names still. Otherwise none is open any more.

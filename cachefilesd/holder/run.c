@@ -211,7 +211,7 @@ static void stop_all(struct ekd_state *h)
 			turn(h);
 	}
 	ekd_setup_remove(h);
-	ekd_notify_forget(h);
+	ekd_notify_forget();
 }
 
 static void finish(struct ekd_state *h)
