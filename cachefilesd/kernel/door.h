@@ -3,10 +3,11 @@
 #define EKD_DOOR_H
 
 /*
- * A door: the kernel interface through which files are served. One vtable for
- * all; there is the FUSE door, which speaks /dev/fuse itself: a flat directory
- * of read-only files with fixed node ids, direct I/O, several threads that
- * read requests, and answers from any thread at any later time.
+ * A door: the kernel interface through which files are served. Behind
+ * these calls is one table a kind, door-ops.h; there is one kind, the FUSE
+ * door, which speaks /dev/fuse itself: a flat directory of read-only files with
+ * fixed node ids, direct I/O, several threads that read requests, and answers
+ * from any thread at any later time. Mounting is the holder's.
  *
  * The kernel keeps the requests, the holder keeps the descriptor, a successor
  * asks for re-delivery: what a killed process had taken comes again.
@@ -23,6 +24,10 @@
 
 struct ekd_door;
 struct ekd_door_request;
+struct ekd_door_ops;
+
+/* The kinds. */
+extern const struct ekd_door_ops ekd_door_fuse;
 
 /* Most bytes of a file's name. */
 #define EKD_DOOR_NAME 128
@@ -67,11 +72,13 @@ struct ekd_door_hooks {
 extern const char *const ekd_door_steps[];
 
 /*
- * Serve the connection @fd (/dev/fuse, handshake done: @kept says what was
- * agreed; not closed by the door). @gauge may be NULL. @threads: 1 to 64 that
- * read requests; 0: 4. Nothing is read before ekd_door_start().
+ * Serve, as a door of kind @ops, the connection @fd (/dev/fuse, handshake done:
+ * @kept says what was agreed; not closed by the door). @gauge may be NULL.
+ * @threads: 1 to 64 that read requests; 0: 4. Nothing is read before
+ * ekd_door_start().
  */
-ek_status ekd_door_open(int fd, const struct ekd_door_kept *kept,
+ek_status ekd_door_open(const struct ekd_door_ops *ops, int fd,
+			const struct ekd_door_kept *kept,
 			struct ekd_door_gauge *gauge,
 			const struct ekd_door_hooks *hooks, unsigned threads,
 			struct ekd_door **door, struct ek_err *err);

@@ -9,6 +9,7 @@
  */
 
 #include "base/try.h"
+#include "cachefilesd/kernel/door-ops.h"
 #include "cachefilesd/kernel/fuse.h"
 
 #include <errno.h>
@@ -28,17 +29,18 @@
 #define POOL	    48u
 #define WAKE_SIGNAL (SIGRTMIN + 3)
 
-struct ekd_door_request {
-	struct ekd_door *door;
-	struct ekd_door_request *next; /* in the pool */
+struct request {
+	/* buffer: EKD_DOOR_READ bytes of address space */
+	struct ekd_door_request base; /* first */
+	struct fuse_door *door;
+	struct request *next; /* in the pool */
 	struct ekd_fuse_file *file;
-	uint64_t unique, offset;
-	uint32_t size, pid;
-	uint8_t *data; /* EKD_DOOR_READ bytes of address space */
+	uint64_t unique;
 	_Alignas(8) uint8_t in[EKD_FUSE_BUFFER];
 };
 
-struct ekd_door {
+struct fuse_door {
+	struct ekd_door base; /* first */
 	int fd;
 	struct ekd_door_kept kept;
 	struct ekd_door_hooks hooks;
@@ -47,7 +49,7 @@ struct ekd_door {
 	pthread_mutex_t lock;
 	pthread_cond_t returned; /* a request came back */
 	struct ekd_fuse_table table;
-	struct ekd_door_request *pool;
+	struct request *pool;
 	uint32_t pooled, live; /* live: reads under way */
 	struct ekd_door_stats stats;
 	pthread_t threads[MAX_THREADS];
@@ -60,23 +62,28 @@ const char *const ekd_door_steps[] = {
 	"door:answered", "door:resend", NULL,
 };
 
-static void step(struct ekd_door *door, const char *name)
+static struct fuse_door *own(struct ekd_door *door)
+{
+	return (struct fuse_door *)door;
+}
+
+static void step(struct fuse_door *door, const char *name)
 {
 	if (door->hooks.step)
 		door->hooks.step(door->hooks.arg, name);
 }
 
-static void free_request(struct ekd_door_request *request)
+static void free_request(struct request *request)
 {
 	if (!request)
 		return;
-	munmap(request->data, EKD_DOOR_READ);
+	munmap(request->base.buffer, EKD_DOOR_READ);
 	free(request);
 }
 
-static struct ekd_door_request *new_request(struct ekd_door *door)
+static struct request *new_request(struct fuse_door *door)
 {
-	struct ekd_door_request *request;
+	struct request *request;
 
 	pthread_mutex_lock(&door->lock);
 	request = door->pool;
@@ -90,12 +97,13 @@ static struct ekd_door_request *new_request(struct ekd_door *door)
 	request = malloc(sizeof(*request));
 	if (!request)
 		return NULL;
+	request->base.ops = &ekd_door_fuse;
 	request->door = door;
 	request->file = NULL;
-	request->data =
+	request->base.buffer =
 		mmap(NULL, EKD_DOOR_READ, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (request->data == MAP_FAILED) {
+	if (request->base.buffer == MAP_FAILED) {
 		free(request);
 		return NULL;
 	}
@@ -103,9 +111,9 @@ static struct ekd_door_request *new_request(struct ekd_door *door)
 }
 
 /* Nothing of the door or the file may be touched by the caller afterwards. */
-static void put_request(struct ekd_door_request *request)
+static void put_request(struct request *request)
 {
-	struct ekd_door *door = request->door;
+	struct fuse_door *door = request->door;
 	bool keep;
 
 	pthread_mutex_lock(&door->lock);
@@ -127,7 +135,7 @@ static void put_request(struct ekd_door_request *request)
 }
 
 /* Write an answer; ENOENT: the request is gone, nobody waits. */
-static void reply(struct ekd_door *door, uint64_t unique, int error,
+static void reply(struct fuse_door *door, uint64_t unique, int error,
 		  const void *body, size_t n)
 {
 	struct fuse_out_header head = {
@@ -160,7 +168,7 @@ static void reply(struct ekd_door *door, uint64_t unique, int error,
 		reply(door, unique, EIO, NULL, 0);
 }
 
-static void answer_lookup(struct ekd_door *door, const struct ekd_fuse_in *in)
+static void answer_lookup(struct fuse_door *door, const struct ekd_fuse_in *in)
 {
 	struct ekd_fuse_file *file = NULL;
 	struct fuse_entry_out out;
@@ -175,7 +183,7 @@ static void answer_lookup(struct ekd_door *door, const struct ekd_fuse_in *in)
 	reply(door, in->unique, file ? 0 : ENOENT, &out, sizeof(out));
 }
 
-static void answer_getattr(struct ekd_door *door, const struct ekd_fuse_in *in)
+static void answer_getattr(struct fuse_door *door, const struct ekd_fuse_in *in)
 {
 	struct fuse_attr_out out = {.attr_valid = 1};
 	struct ekd_fuse_file *file;
@@ -189,7 +197,7 @@ static void answer_getattr(struct ekd_door *door, const struct ekd_fuse_in *in)
 	reply(door, in->unique, known ? 0 : ENOENT, &out, sizeof(out));
 }
 
-static void answer_open(struct ekd_door *door, const struct ekd_fuse_in *in)
+static void answer_open(struct fuse_door *door, const struct ekd_fuse_in *in)
 {
 	struct fuse_open_out out = {.open_flags = FOPEN_DIRECT_IO};
 	bool directory = in->opcode == FUSE_OPENDIR;
@@ -209,19 +217,19 @@ static void answer_open(struct ekd_door *door, const struct ekd_fuse_in *in)
 	reply(door, in->unique, error, &out, sizeof(out));
 }
 
-static void answer_readdir(struct ekd_door_request *request,
+static void answer_readdir(struct request *request,
 			   const struct ekd_fuse_in *in)
 {
-	struct ekd_door *door = request->door;
+	struct fuse_door *door = request->door;
 	size_t n = in->size < EKD_DOOR_READ ? in->size : EKD_DOOR_READ;
 
 	pthread_mutex_lock(&door->lock);
-	n = ekd_fuse_readdir(&door->table, in->offset, request->data, n);
+	n = ekd_fuse_readdir(&door->table, in->offset, request->base.buffer, n);
 	pthread_mutex_unlock(&door->lock);
-	reply(door, in->unique, 0, request->data, n);
+	reply(door, in->unique, 0, request->base.buffer, n);
 }
 
-static void answer_statfs(struct ekd_door *door, const struct ekd_fuse_in *in)
+static void answer_statfs(struct fuse_door *door, const struct ekd_fuse_in *in)
 {
 	struct fuse_statfs_out out = {
 		.st = {.bsize = 4096, .frsize = 4096, .namelen = EKD_DOOR_NAME},
@@ -231,7 +239,7 @@ static void answer_statfs(struct ekd_door *door, const struct ekd_fuse_in *in)
 }
 
 /* The hook of a read came back: the file may go. */
-static void let_go(struct ekd_door *door, struct ekd_fuse_file *file)
+static void let_go(struct fuse_door *door, struct ekd_fuse_file *file)
 {
 	pthread_mutex_lock(&door->lock);
 	file->under_way--;
@@ -240,10 +248,9 @@ static void let_go(struct ekd_door *door, struct ekd_fuse_file *file)
 }
 
 /* A read: true when the request was given away. */
-static bool give_read(struct ekd_door_request *request,
-		      const struct ekd_fuse_in *in)
+static bool give_read(struct request *request, const struct ekd_fuse_in *in)
 {
-	struct ekd_door *door = request->door;
+	struct fuse_door *door = request->door;
 	struct ekd_fuse_file *file;
 	uint64_t size = 0;
 
@@ -252,7 +259,9 @@ static bool give_read(struct ekd_door_request *request,
 	if (file && in->offset < file->size && in->size > 0 &&
 	    in->size <= EKD_DOOR_READ) {
 		size = file->size - in->offset;
-		request->size = size < in->size ? (uint32_t)size : in->size;
+		request->base.size =
+			size < in->size ? (uint32_t)size : in->size;
+		request->base.cookie = file->cookie;
 		request->file = file;
 		/* One for the answer, one for the hook: it may outlast it. */
 		file->under_way += 2;
@@ -272,19 +281,19 @@ static bool give_read(struct ekd_door_request *request,
 		return false;
 	}
 	request->unique = in->unique;
-	request->offset = in->offset;
-	request->pid = in->pid;
+	request->base.offset = in->offset;
+	request->base.pid = in->pid;
 	__atomic_fetch_add(&door->gauge->waiting, 1, __ATOMIC_RELAXED);
 	step(door, "door:read");
-	door->hooks.read(door->hooks.arg, request);
+	door->hooks.read(door->hooks.arg, &request->base);
 	let_go(door, file);
 	return true;
 }
 
 /* Act on a request; true when it was given away. */
-static bool act(struct ekd_door_request *request, const struct ekd_fuse_in *in)
+static bool act(struct request *request, const struct ekd_fuse_in *in)
 {
-	struct ekd_door *door = request->door;
+	struct fuse_door *door = request->door;
 
 	switch (in->opcode) {
 	case FUSE_READ:
@@ -325,7 +334,7 @@ static bool act(struct ekd_door_request *request, const struct ekd_fuse_in *in)
 }
 
 /* false: nothing more will come. */
-static bool serve_one(struct ekd_door *door, struct ekd_door_request *request,
+static bool serve_one(struct fuse_door *door, struct request *request,
 		      bool *given)
 {
 	struct ekd_fuse_in in;
@@ -351,8 +360,8 @@ static bool serve_one(struct ekd_door *door, struct ekd_door_request *request,
 
 static void *serve(void *arg)
 {
-	struct ekd_door *door = arg;
-	struct ekd_door_request *request = NULL;
+	struct fuse_door *door = arg;
+	struct request *request = NULL;
 	bool given, more = true;
 
 	while (more && !__atomic_load_n(&door->stopping, __ATOMIC_ACQUIRE)) {
@@ -382,12 +391,12 @@ static void wake(int sig)
 	(void)sig; /* read(2) ends with EINTR, that is all */
 }
 
-ek_status ekd_door_open(int fd, const struct ekd_door_kept *kept,
-			struct ekd_door_gauge *gauge,
-			const struct ekd_door_hooks *hooks, unsigned threads,
-			struct ekd_door **door, struct ek_err *err)
+static ek_status fuse_open(int fd, const struct ekd_door_kept *kept,
+			   struct ekd_door_gauge *gauge,
+			   const struct ekd_door_hooks *hooks, unsigned threads,
+			   struct ekd_door **door, struct ek_err *err)
 {
-	struct ekd_door *new;
+	struct fuse_door *new;
 
 	if (threads > MAX_THREADS)
 		return ek_fail(err, EK_INVALID, "%u threads: over %u", threads,
@@ -399,6 +408,7 @@ ek_status ekd_door_open(int fd, const struct ekd_door_kept *kept,
 	new = calloc(1, sizeof(*new));
 	if (!new)
 		return ek_fail(err, EK_NOMEM, "no memory for a door");
+	new->base.ops = &ekd_door_fuse;
 	new->fd = fd;
 	new->kept = *kept;
 	new->hooks = *hooks;
@@ -406,13 +416,14 @@ ek_status ekd_door_open(int fd, const struct ekd_door_kept *kept,
 	new->wanted = threads ? threads : THREADS;
 	pthread_mutex_init(&new->lock, NULL);
 	pthread_cond_init(&new->returned, NULL);
-	*door = new;
+	*door = &new->base;
 	return EK_OK;
 }
 
-ek_status ekd_door_add(struct ekd_door *door, const char *name, uint64_t size,
-		       void *cookie, struct ek_err *err)
+static ek_status fuse_add(struct ekd_door *base, const char *name,
+			  uint64_t size, void *cookie, struct ek_err *err)
 {
+	struct fuse_door *door = own(base);
 	ek_status status;
 
 	if (!ekd_fuse_name_ok(name) || size > INT64_MAX)
@@ -424,9 +435,10 @@ ek_status ekd_door_add(struct ekd_door *door, const char *name, uint64_t size,
 	return status;
 }
 
-ek_status ekd_door_remove(struct ekd_door *door, const char *name,
-			  struct ek_err *err)
+static ek_status fuse_remove(struct ekd_door *base, const char *name,
+			     struct ek_err *err)
 {
+	struct fuse_door *door = own(base);
 	struct ekd_fuse_file *file;
 
 	pthread_mutex_lock(&door->lock);
@@ -440,47 +452,9 @@ ek_status ekd_door_remove(struct ekd_door *door, const char *name,
 	return EK_OK;
 }
 
-static ek_status ask_again(struct ekd_door *door, struct ek_err *err)
+static void fuse_stop(struct ekd_door *base)
 {
-	struct fuse_out_header head = {
-		.len = sizeof(head),
-		.error = EKD_FUSE_NOTIFY_RESEND,
-	};
-
-	step(door, "door:resend");
-	if (door->kept.resend &&
-	    write(door->fd, &head, sizeof(head)) != (ssize_t)sizeof(head))
-		return ek_fail_sys(err, errno, "FUSE: asking for re-delivery");
-	return EK_OK;
-}
-
-ek_status ekd_door_start(struct ekd_door *door, struct ek_err *err)
-{
-	struct sigaction action = {.sa_handler = wake};
-
-	sigaction(WAKE_SIGNAL, &action, NULL);
-	EK_TRY(ask_again(door, err));
-	while (door->started < door->wanted) {
-		int sys;
-
-		pthread_mutex_lock(&door->lock);
-		sys = pthread_create(&door->threads[door->started], NULL, serve,
-				     door);
-		if (sys == 0) {
-			door->started++;
-			door->running++;
-		}
-		pthread_mutex_unlock(&door->lock);
-		if (sys != 0) {
-			ekd_door_stop(door);
-			return ek_fail_sys(err, sys, "FUSE: a thread");
-		}
-	}
-	return EK_OK;
-}
-
-void ekd_door_stop(struct ekd_door *door)
-{
+	struct fuse_door *door = own(base);
 	const struct timespec pause = {.tv_nsec = 1000000};
 	unsigned running;
 
@@ -500,18 +474,57 @@ void ekd_door_stop(struct ekd_door *door)
 	door->started = 0;
 }
 
-void ekd_door_free(struct ekd_door *door)
+static ek_status ask_again(struct fuse_door *door, struct ek_err *err)
 {
-	struct ekd_door_request *next;
+	struct fuse_out_header head = {
+		.len = sizeof(head),
+		.error = EKD_FUSE_NOTIFY_RESEND,
+	};
 
-	if (!door)
-		return;
-	ekd_door_stop(door);
+	step(door, "door:resend");
+	if (door->kept.resend &&
+	    write(door->fd, &head, sizeof(head)) != (ssize_t)sizeof(head))
+		return ek_fail_sys(err, errno, "FUSE: asking for re-delivery");
+	return EK_OK;
+}
+
+static ek_status fuse_start(struct ekd_door *base, struct ek_err *err)
+{
+	struct fuse_door *door = own(base);
+	struct sigaction action = {.sa_handler = wake};
+
+	sigaction(WAKE_SIGNAL, &action, NULL);
+	EK_TRY(ask_again(door, err));
+	while (door->started < door->wanted) {
+		int sys;
+
+		pthread_mutex_lock(&door->lock);
+		sys = pthread_create(&door->threads[door->started], NULL, serve,
+				     door);
+		if (sys == 0) {
+			door->started++;
+			door->running++;
+		}
+		pthread_mutex_unlock(&door->lock);
+		if (sys != 0) {
+			fuse_stop(base);
+			return ek_fail_sys(err, sys, "FUSE: a thread");
+		}
+	}
+	return EK_OK;
+}
+
+static void fuse_close(struct ekd_door *base)
+{
+	struct fuse_door *door = own(base);
+	struct request *next;
+
+	fuse_stop(base);
 	pthread_mutex_lock(&door->lock);
 	while (door->live)
 		pthread_cond_wait(&door->returned, &door->lock);
 	pthread_mutex_unlock(&door->lock);
-	for (struct ekd_door_request *r = door->pool; r; r = next) {
+	for (struct request *r = door->pool; r; r = next) {
 		next = r->next;
 		free_request(r);
 	}
@@ -522,56 +535,34 @@ void ekd_door_free(struct ekd_door *door)
 	free(door);
 }
 
-void *ekd_door_cookie(const struct ekd_door_request *request)
-{
-	return request->file->cookie;
-}
-
-uint64_t ekd_door_offset(const struct ekd_door_request *request)
-{
-	return request->offset;
-}
-
-size_t ekd_door_size(const struct ekd_door_request *request)
-{
-	return request->size;
-}
-
-uint32_t ekd_door_pid(const struct ekd_door_request *request)
-{
-	return request->pid;
-}
-
-void *ekd_door_buffer(struct ekd_door_request *request)
-{
-	return request->data;
-}
-
-static void end(struct ekd_door_request *request)
+static void end(struct request *request)
 {
 	__atomic_fetch_sub(&request->door->gauge->waiting, 1, __ATOMIC_RELAXED);
 	put_request(request);
 }
 
-void ekd_door_answer(struct ekd_door_request *request, int error)
+static void fuse_answer(struct ekd_door_request *base, int error)
 {
-	struct ekd_door *door = request->door;
+	struct request *request = (struct request *)base;
+	struct fuse_door *door = request->door;
 
 	step(door, "door:before-answer");
 	if (error)
 		__atomic_fetch_add(&door->stats.errors, 1, __ATOMIC_RELAXED);
-	reply(door, request->unique, error, request->data, request->size);
+	reply(door, request->unique, error, base->buffer, base->size);
 	step(door, "door:answered");
 	end(request);
 }
 
-void ekd_door_abandon(struct ekd_door_request *request)
+static void fuse_abandon(struct ekd_door_request *base)
 {
-	end(request);
+	end((struct request *)base);
 }
 
-void ekd_door_stats(struct ekd_door *door, struct ekd_door_stats *stats)
+static void fuse_stats(struct ekd_door *base, struct ekd_door_stats *stats)
 {
+	struct fuse_door *door = own(base);
+
 	pthread_mutex_lock(&door->lock);
 	stats->reads = door->stats.reads;
 	stats->read_bytes = door->stats.read_bytes;
@@ -585,7 +576,23 @@ void ekd_door_stats(struct ekd_door *door, struct ekd_door_stats *stats)
 	stats->late = __atomic_load_n(&door->stats.late, __ATOMIC_RELAXED);
 }
 
-bool ekd_door_broken(const struct ekd_door *door)
+static bool fuse_broken(const struct ekd_door *base)
 {
+	const struct fuse_door *door = (const struct fuse_door *)base;
+
 	return __atomic_load_n(&door->broken, __ATOMIC_RELAXED);
 }
+
+const struct ekd_door_ops ekd_door_fuse = {
+	.probe = ekd_fuse_probe,
+	.open = fuse_open,
+	.add = fuse_add,
+	.remove = fuse_remove,
+	.start = fuse_start,
+	.stop = fuse_stop,
+	.close = fuse_close,
+	.answer = fuse_answer,
+	.abandon = fuse_abandon,
+	.stats = fuse_stats,
+	.broken = fuse_broken,
+};

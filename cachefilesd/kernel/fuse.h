@@ -76,6 +76,9 @@ void ekd_fuse_entry(const struct ekd_fuse_file *file,
 size_t ekd_fuse_readdir(const struct ekd_fuse_table *table, uint64_t offset,
 			uint8_t *to, size_t n);
 
+/* ops->probe of the FUSE door. */
+void ekd_fuse_probe(struct ekd_door_report *report);
+
 /* The answer to INIT, and what it means. */
 void ekd_fuse_init(const struct ekd_fuse_in *in, bool no_resend,
 		   struct fuse_init_out *out, struct ekd_door_kept *kept);

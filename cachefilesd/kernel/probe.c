@@ -2,7 +2,8 @@
 
 /* What this host can do, found by trying, not by the kernel's version alone. */
 
-#include "cachefilesd/kernel/door.h"
+#include "cachefilesd/kernel/door-ops.h"
+#include "cachefilesd/kernel/fuse.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,12 +77,11 @@ static bool opens(const char *path, char why[128])
 	return false;
 }
 
-static void probe_fuse(struct ekd_door_report *r)
+void ekd_fuse_probe(struct ekd_door_report *r)
 {
 	char why[128], release[65];
 	unsigned version = kernel(release);
 
-	r->name = "fuse";
 	r->served = true;
 	if (!opens("/dev/fuse", why) || !has_erofs(why)) {
 		say(r, "%s", why);
@@ -153,7 +153,8 @@ static void probe_cachefiles(struct ekd_door_report *r)
 void ekd_doors_probe(struct ekd_door_report reports[EKD_DOORS])
 {
 	memset(reports, 0, EKD_DOORS * sizeof(*reports));
-	probe_fuse(&reports[0]);
+	reports[0].name = "fuse";
+	ekd_door_fuse.probe(&reports[0]);
 	probe_loop(&reports[1]);
 	probe_fanotify(&reports[2]);
 	probe_cachefiles(&reports[3]);

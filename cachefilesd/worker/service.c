@@ -146,8 +146,9 @@ static ek_status open_door(struct ekd_service *s, struct ek_err *err)
 		.step = ekd_steps_pass,
 	};
 
-	return ekd_door_open(s->o.door_fd, s->o.kept, s->o.gauge, &hooks,
-			     s->o.config->threads, &s->door, err);
+	return ekd_door_open(&ekd_door_fuse, s->o.door_fd, s->o.kept,
+			     s->o.gauge, &hooks, s->o.config->threads, &s->door,
+			     err);
 }
 
 static int64_t now_ms(void)

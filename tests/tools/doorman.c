@@ -467,7 +467,8 @@ static int run_worker(void)
 		w.delay_ms = 0;
 	if (ekd_holder_connect(&w.boot.fds, w.boot.shared, &callbacks,
 			       &w.holder, &err) != EK_OK ||
-	    ekd_door_open(w.boot.fds.door, ekd_shared_door(w.boot.shared),
+	    ekd_door_open(&ekd_door_fuse, w.boot.fds.door,
+			  ekd_shared_door(w.boot.shared),
 			  ekd_shared_gauge(w.boot.shared), &hooks, 4, &w.door,
 			  &err) != EK_OK)
 		die("connect", &err);

@@ -76,8 +76,9 @@ static void open_box(struct box *box, bool resend, unsigned threads)
 	box->kernel = ends[0];
 	box->fd = ends[1];
 	setsockopt(box->kernel, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	assert_int_equal(ekd_door_open(box->fd, &kept, &box->gauge, &hooks,
-				       threads, &box->door, NULL),
+	assert_int_equal(ekd_door_open(&ekd_door_fuse, box->fd, &kept,
+				       &box->gauge, &hooks, threads, &box->door,
+				       NULL),
 			 EK_OK);
 	assert_int_equal(ekd_door_add(box->door, "blob", SIZE, box, NULL),
 			 EK_OK);
@@ -407,17 +408,21 @@ static void test_options(void **state)
 	struct ekd_door *door = NULL;
 
 	(void)state;
-	assert_int_equal(ekd_door_open(0, &kept, NULL, &hooks, 65, &door, NULL),
+	assert_int_equal(ekd_door_open(&ekd_door_fuse, 0, &kept, NULL, &hooks,
+				       65, &door, NULL),
 			 EK_INVALID);
 	kept.major = 6;
-	assert_int_equal(ekd_door_open(0, &kept, NULL, &hooks, 0, &door, NULL),
+	assert_int_equal(ekd_door_open(&ekd_door_fuse, 0, &kept, NULL, &hooks,
+				       0, &door, NULL),
 			 EK_INVALID);
 	kept.major = 7;
 	kept.valid = 0;
-	assert_int_equal(ekd_door_open(0, &kept, NULL, &hooks, 0, &door, NULL),
+	assert_int_equal(ekd_door_open(&ekd_door_fuse, 0, &kept, NULL, &hooks,
+				       0, &door, NULL),
 			 EK_INVALID);
 	kept.valid = 1;
-	assert_int_equal(ekd_door_open(0, &kept, NULL, &hooks, 0, &door, NULL),
+	assert_int_equal(ekd_door_open(&ekd_door_fuse, 0, &kept, NULL, &hooks,
+				       0, &door, NULL),
 			 EK_OK);
 	assert_int_equal(ekd_door_add(door, "a/b", 1, NULL, NULL), EK_INVALID);
 	assert_int_equal(ekd_door_add(door, "a", UINT64_MAX, NULL, NULL),
