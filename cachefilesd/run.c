@@ -207,6 +207,7 @@ int ekd_doors(const struct ekd_options *o)
 {
 	struct ekd_door_report doors[EKD_DOORS] = {0};
 	struct cli_json j;
+	bool any = false;
 
 	ekd_doors_probe(doors);
 	if (o->has[OPT_JSON]) {
@@ -217,6 +218,7 @@ int ekd_doors(const struct ekd_options *o)
 	for (size_t i = 0; i < EKD_DOORS && doors[i].name; i++) {
 		const struct ekd_door_report *d = &doors[i];
 
+		any = any || (d->works && d->served);
 		if (!o->has[OPT_JSON]) {
 			printf("%-12s %-10s %s\n", d->name,
 			       d->works && d->served ? "works"
@@ -236,5 +238,5 @@ int ekd_doors(const struct ekd_options *o)
 		cli_json_close(&j);
 		cli_json_close(&j);
 	}
-	return cli_finish() ? EKD_FAILED : EKD_OK;
+	return cli_finish() || !any ? EKD_FAILED : EKD_OK;
 }

@@ -76,8 +76,10 @@ static const struct cli_option options[] = {
 
 static const struct cli_section sections[] = {
 	{"VERBS",
-	 "run: be the service. doors: which kernel interfaces work here. "
-	 "config: check a\nconfiguration and print it.\n\n"
+	 "run: be the service. doors: mounts a tiny image by each kernel "
+	 "interface, out of\neverybody's sight, and tells which work here and "
+	 "why others do not; needs root.\nconfig: check a configuration and "
+	 "print it.\n\n"
 	 "mount --index OUT [--from REF] DIR: an image by its local index, "
 	 "layers from a registry.\nmount oci://REF DIR: an image whose layers "
 	 "are EROFS images. umount DIR.\n\n"
@@ -105,7 +107,7 @@ static const struct cli_section sections[] = {
 
 static const struct cli_exit exits[] = {
 	{"0", "Done; for verify: nothing was wrong."},
-	{"1", "Failed."},
+	{"1", "Failed; doors: none works by which this version serves."},
 	{"4", "verify: something was wrong, and was dropped."},
 	{"16", "The command line is wrong."},
 	{NULL, NULL},

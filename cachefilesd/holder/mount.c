@@ -9,6 +9,7 @@
 
 #include "base/try.h"
 #include "cachefilesd/holder/priv.h"
+#include "cachefilesd/kernel/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,36 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What this host can do, found by trying, not by the kernel's version alone. */
+/* What this host can do, found by trying, not by the kernel's version. */
 
 #include "cachefilesd/kernel/door-ops.h"
 #include "cachefilesd/kernel/fuse.h"
+#include "cachefilesd/kernel/trial.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/fanotify.h>
 #include <sys/mount.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
-/* EROFS over files without a loop device; requests delivered again. */
-#define KERNEL_FILES  612
-#define KERNEL_RESEND 609
-
-static unsigned kernel(char release[65])
-{
-	unsigned major = 0, minor = 0;
-	struct utsname name;
-
-	release[0] = 0;
-	if (uname(&name) != 0)
-		return 0;
-	snprintf(release, 65, "%s", name.release);
-	sscanf(release, "%u.%u", &major, &minor);
-	return major * 100 + (minor < 100 ? minor : 99);
-}
+/* A trial takes milliseconds; a host may be busy. */
+#define TRIAL_MS 10000
 
 static void say(struct ekd_door_report *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -72,69 +57,76 @@ static bool opens(const char *path, char why[128])
 	}
 	if (errno == ENOENT)
 		snprintf(why, 128, "no %s", path);
+	else if (errno == ENODEV || errno == ENXIO)
+		snprintf(why, 128, "nothing is behind %s", path);
+	else if (geteuid() != 0)
+		snprintf(why, 128, "needs root to try");
 	else
 		snprintf(why, 128, "%s: %s", path, strerror(errno));
 	return false;
 }
 
+/* By trial: what it found against the door is in r->why. */
+static bool tried(struct ekd_door_report *r, enum ekd_trial_door door,
+		  bool *resend)
+{
+	struct ekd_trial trial;
+	char why[128];
+
+	if (!has_erofs(why)) {
+		say(r, "%s", why);
+		return false;
+	}
+	ekd_trial_run(door, TRIAL_MS, &trial);
+	if (trial.status != EK_OK)
+		say(r, "%s", trial.text);
+	if (resend)
+		*resend = trial.resend;
+	return trial.status == EK_OK;
+}
+
 void ekd_fuse_probe(struct ekd_door_report *r)
 {
-	char why[128], release[65];
-	unsigned version = kernel(release);
+	char why[128];
+	bool resend;
 
 	r->served = true;
-	if (!opens("/dev/fuse", why) || !has_erofs(why)) {
+	if (!opens("/dev/fuse", why)) {
 		say(r, "%s", why);
 		return;
 	}
-	r->works = version >= KERNEL_FILES;
-	if (!r->works)
-		say(r,
-		    "Linux %s mounts EROFS from files by loop devices only "
-		    "(6.12)",
-		    release);
-	else
-		say(r, "fails closed; %s",
-		    version >= KERNEL_RESEND
-			    ? "readers do not see a restart"
-			    : "readers get errors at a restart (Linux 6.9)");
+	r->works = tried(r, EKD_TRIAL_FUSE, &resend);
+	if (r->works)
+		say(r, "an image was mounted and read; fails closed; %s",
+		    resend ? "readers do not see a restart"
+			   : "readers get errors at a restart before "
+			     "Linux 6.9");
 }
 
 static void probe_loop(struct ekd_door_report *r)
 {
-	char why[128], release[65];
+	char why[128];
 
 	r->name = "loop";
 	r->served = true;
-	if (!opens("/dev/fuse", why) || !opens("/dev/loop-control", why) ||
-	    !has_erofs(why)) {
+	if (!opens("/dev/fuse", why) || !opens("/dev/loop-control", why)) {
 		say(r, "%s", why);
 		return;
 	}
-	r->works = true;
-	say(r, "over files of the fuse door%s",
-	    kernel(release) < KERNEL_FILES ? "" : "; with mount --loop alone");
+	r->works = tried(r, EKD_TRIAL_LOOP, NULL);
+	if (r->works)
+		say(r, "an image was mounted and read, by loop devices over "
+		       "files of the fuse door: mount --loop");
 }
 
 static void probe_fanotify(struct ekd_door_report *r)
 {
-	int fd = fanotify_init(FAN_CLASS_PRE_CONTENT | FAN_CLOEXEC |
-				       FAN_UNLIMITED_QUEUE,
-			       O_RDONLY);
-	char release[65];
-
 	r->name = "fanotify";
-	if (fd < 0) {
-		say(r, "fanotify: %s", strerror(errno));
-		return;
-	}
-	close(fd);
-	r->works = kernel(release) >= 614;
+	r->works = tried(r, EKD_TRIAL_FANOTIFY, NULL);
 	if (r->works)
-		say(r, "fails open when every process of the daemon dies; this "
-		       "version does not serve by it");
-	else
-		say(r, "Linux %s has no pre-content events (6.14)", release);
+		say(r, "an image was mounted and read; fails open when every "
+		       "process of the daemon dies; this version does not "
+		       "serve by it");
 }
 
 static void probe_cachefiles(struct ekd_door_report *r)
@@ -147,7 +139,8 @@ static void probe_cachefiles(struct ekd_door_report *r)
 		return;
 	}
 	r->works = true;
-	say(r, "this version does not serve by it");
+	say(r, "opens; no image was mounted by it; this version does not "
+	       "serve by it");
 }
 
 void ekd_doors_probe(struct ekd_door_report reports[EKD_DOORS])

@@ -66,6 +66,61 @@ def test_doors(run):
     assert "fuse" in run("doors").stdout
 
 
+def reasons(*words):
+    """The exit status of `doors`, and what it says of each."""
+    done = subprocess.run([*words, "doors", "--json"], capture_output=True,
+                          text=True, timeout=120)
+    doors = json.loads(done.stdout)["doors"]
+    return done.returncode, {d["name"]: d for d in doors}
+
+
+def test_doors_by_trial(cachefilesd, can_mount):
+    """What works was mounted and read; nothing is left of it."""
+    def mounted():
+        with open("/proc/self/mountinfo") as lines:
+            return sorted(line.split()[4] for line in lines)
+    before = mounted()
+    status, doors = reasons(cachefilesd)
+    assert status == 0
+    assert doors["fuse"]["works"] or doors["loop"]["works"]
+    for door in doors.values():
+        if door["works"] and door["name"] != "cachefiles":
+            assert "mounted and read" in door["why"], door
+    assert mounted() == before
+    # No device: said so, and the status tells that nothing works.
+    status, doors = reasons(
+        "unshare", "-m", "sh", "-c",
+        'mount -t tmpfs none /dev && exec "$0" "$@"', cachefilesd)
+    assert status == 1
+    assert doors["fuse"]["why"] == doors["loop"]["why"] == "no /dev/fuse"
+
+
+def test_doors_no_file_system_for_events(cachefilesd, can_mount):
+    """Pre-content events need more of a file system than tmpfs has."""
+    _, doors = reasons(cachefilesd)
+    if not doors["fanotify"]["works"]:
+        pytest.skip(doors["fanotify"]["why"])
+    for fs in "/var/lib", "/var/tmp", "/tmp":
+        if cachefilesd.startswith(fs + "/"):
+            pytest.skip("the program is in %s" % fs)
+    status, doors = reasons(
+        "unshare", "-m", "sh", "-c",
+        "for d in /var/lib /var/tmp /tmp; do mount -t tmpfs none $d || exit; "
+        'done; exec "$0" "$@"', cachefilesd)
+    assert status == 0 and doors["fuse"]["works"]
+    assert not doors["fanotify"]["works"]
+    assert "not on the file systems" in doors["fanotify"]["why"]
+
+
+def test_doors_without_root(cachefilesd, can_mount):
+    status, doors = reasons("setpriv", "--reuid=65534", "--regid=65534",
+                            "--clear-groups", cachefilesd)
+    assert status == 1
+    for name in "fuse", "loop", "fanotify":
+        assert not doors[name]["works"]
+        assert doors[name]["why"] == "needs root to try"
+
+
 def test_stop_rules(daemon, tarfs, work, origin):
     data = os.urandom(3 << 20)
     out, image = converted(tarfs, work, [oci.tar_of([("a", data)])], origin)

@@ -3,11 +3,12 @@
 
 extern const struct CMUnitTest fuse_tests[];
 extern const struct CMUnitTest door_tests[];
+extern const struct CMUnitTest trial_tests[];
 
 int main(void)
 {
 	const struct CMUnitTest *const groups[] = {fuse_tests, door_tests,
-						   NULL};
+						   trial_tests, NULL};
 
 	return unit_run("kernel", groups);
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Loop devices, for kernels whose EROFS mounts block devices alone. */
-
-#include "cachefilesd/holder/priv.h"
+#include "cachefilesd/kernel/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/loop.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
