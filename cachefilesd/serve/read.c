@@ -182,6 +182,26 @@ void ekd_read_fail(struct ekd_served *s, uint32_t first, uint32_t end,
 	}
 }
 
+/*
+ * Whether one of leaves [first, end) is not here, but on its way: the store may
+ * be busy with it, and who asks the store for it waits for as long as that
+ * takes. Whoever fetches it hands it out anyway.
+ */
+static bool on_its_way(struct ekd_served *s, uint32_t first, uint32_t end)
+{
+	bool on = false;
+
+	while (first < end && ekd_blob_here(s->blob, first))
+		first++;
+	if (first == end)
+		return false;
+	pthread_mutex_lock(&s->serve->lock);
+	for (; first < end && !on; first++)
+		on = !ekd_blob_here(s->blob, first) && ekd_in_flight(s, first);
+	pthread_mutex_unlock(&s->serve->lock);
+	return on;
+}
+
 /* Take the leaves that are here. */
 static ek_status gather(struct ekd_served *s, struct ekd_read *r,
 			struct ek_err *err)
@@ -192,7 +212,7 @@ static ek_status gather(struct ekd_served *s, struct ekd_read *r,
 		ek_status status;
 		size_t n;
 
-		if (ekd_has(r, i))
+		if (ekd_has(r, i) || on_its_way(s, i, i + 1))
 			continue;
 		n = part_of(s, r, i, &at);
 		status = ekd_blob_read(s->blob, at,
@@ -293,18 +313,30 @@ static ek_status check_read(const struct ekd_served *s,
 	return EK_OK;
 }
 
+/* All of it, if all of it is here. */
+static ek_status read_here(struct ekd_served *s, struct ekd_read *r,
+			   struct ek_err *err)
+{
+	r->own.first = (uint32_t)(r->offset / s->leaves->leaf_size);
+	r->own.end =
+		1 + (uint32_t)((r->offset + r->n - 1) / s->leaves->leaf_size);
+	if (on_its_way(s, r->own.first, r->own.end))
+		return EK_NOTFOUND;
+	return ekd_blob_read(s->blob, r->offset, r->to, r->n, err);
+}
+
 static void prepare(struct ekd_served *s, struct ekd_read *r)
 {
+	uint32_t first = r->own.first, end = r->own.end;
 	int64_t now = ekd_now_us();
 
 	memset(&r->own, 0, sizeof(r->own));
 	r->own.since = now;
 	r->own.deadline = now + s->serve->options.deadline_ms * INT64_C(1000);
 	r->own.recheck = EKD_NEVER;
-	r->own.first = (uint32_t)(r->offset / s->leaves->leaf_size);
-	r->own.end =
-		1 + (uint32_t)((r->offset + r->n - 1) / s->leaves->leaf_size);
-	r->own.missing = r->own.end - r->own.first;
+	r->own.first = first;
+	r->own.end = end;
+	r->own.missing = end - first;
 }
 
 /*
@@ -342,7 +374,7 @@ void ekd_served_read(struct ekd_served *s, struct ekd_read *r)
 	count(&s->reads, 1);
 	count(&s->asked, r->n);
 	ahead = ekd_touch(s, r->offset, r->n);
-	status = ekd_blob_read(s->blob, r->offset, r->to, r->n, &err);
+	status = read_here(s, r, &err);
 	held = status == EK_NOTFOUND || ahead.from < ahead.to;
 	if (held)
 		hold(s);

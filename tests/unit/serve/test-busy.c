@@ -15,6 +15,7 @@ struct busy {
 	struct ekd_store_hooks hooks;
 	pthread_t thread, busy; /* the same, as each knows it */
 	uint32_t leaf;
+	_Atomic bool anybody; /* who comes there stays, not that thread alone */
 	_Atomic bool at_it, go_on, given_up;
 };
 
@@ -24,7 +25,8 @@ static void at_step(void *arg, const char *name)
 	int64_t end = now_ms() + 5000;
 
 	if (strcmp(name, "store:reserved") != 0 ||
-	    !pthread_equal(pthread_self(), b->busy))
+	    (!atomic_load(&b->anybody) &&
+	     !pthread_equal(pthread_self(), b->busy)))
 		return;
 	atomic_store(&b->at_it, true);
 	while (!atomic_load(&b->go_on) && now_ms() < end)
@@ -140,7 +142,39 @@ static void ahead_goes_round(void **state)
 	busy_free(b);
 }
 
+/*
+ * Whoever asks for what is just being stored is not kept: his thread may be
+ * the one that others' reads come by.
+ */
+static void readers_are_parked(void **state)
+{
+	struct rig_options o = {.size = 64 * LEAF};
+	struct busy *b = busy_new(&o, 40);
+	struct pending *first, *same, *more;
+
+	(void)state;
+	busy_end(b);
+	atomic_store(&b->at_it, false);
+	atomic_store(&b->go_on, false);
+	atomic_store(&b->anybody, true);
+	first = read_start(&b->rig, 3 * LEAF, LEAF);
+	wait_until(atomic_load(&b->at_it));
+	same = read_start(&b->rig, 3 * LEAF + 100, 50);
+	more = read_start(&b->rig, 2 * LEAF, 4 * LEAF);
+	assert_false(read_over(same) || read_over(more));
+	/* What is here is read beside it. */
+	assert_int_equal(rig_read(&b->rig, 40 * LEAF, LEAF, NULL), EK_OK);
+	assert_false(atomic_load(&b->given_up));
+	atomic_store(&b->go_on, true);
+	assert_int_equal(read_end(&b->rig, first, NULL), EK_OK);
+	assert_int_equal(read_end(&b->rig, same, NULL), EK_OK);
+	assert_int_equal(read_end(&b->rig, more, NULL), EK_OK);
+	assert_int_equal(b->rig.fake->asked_leaf[3], 1);
+	busy_free(b);
+}
+
 const struct CMUnitTest busy_tests[] = {
+	cmocka_unit_test(readers_are_parked),
 	cmocka_unit_test(deadlines_are_kept),
 	cmocka_unit_test(completion_comes_back),
 	cmocka_unit_test(ahead_goes_round),
