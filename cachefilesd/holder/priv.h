@@ -167,7 +167,7 @@ ek_status ekd_path_source(struct ekd_state *h, const struct ekd_source *source,
 /* Where @fd is, as the kernel says it. */
 ek_status ekd_path_real(int fd, char to[EKD_PATH], struct ek_err *err);
 
-/* mount.c, overlay.c, loop.c: for children */
+/* mount.c, overlay.c: for children */
 ek_status ekd_do_open(struct ekd_state *h, struct ekd_result *result,
 		      struct ek_err *err);
 ek_status ekd_do_mount(struct ekd_state *h, struct ekd_result *result,
@@ -183,8 +183,6 @@ ek_status ekd_do_stop(struct ekd_state *h, struct ekd_result *result,
 		      struct ek_err *err);
 ek_status ekd_do_credentials(struct ekd_state *h, struct ekd_result *result,
 			     struct ek_err *err);
-/* Attach @fd read-only; @name: "/dev/loopN"; *loop keeps it until mounted. */
-ek_status ekd_loop_attach(int fd, char name[32], int *loop, struct ek_err *err);
 /* Links to the descriptors of a mount, in images/ID of the run directory. */
 ek_status ekd_links_make(struct ekd_state *h, const char *id, int *dir,
 			 struct ek_err *err);
