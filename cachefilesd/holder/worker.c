@@ -61,21 +61,6 @@ void ekd_worker_kill(struct ekd_state *h)
 		pidfd_send_signal(h->worker.pidfd, SIGKILL, NULL, 0);
 }
 
-/* For a holder that finds the worker without one, and hung. */
-static void note_pid(struct ekd_state *h)
-{
-	char text[32];
-	int n = snprintf(text, sizeof(text), "%d\n", (int)h->worker.pid);
-	int fd = openat(h->run_fd, "worker",
-			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return;
-	if (write(fd, text, (size_t)n) != n)
-		ekd_log(h, 1, "event=note-pid failed=yes");
-	close(fd);
-}
-
 ek_status ekd_worker_adopt(struct ekd_state *h, pid_t pid, int channel,
 			   struct ek_err *err)
 {
@@ -89,7 +74,6 @@ ek_status ekd_worker_adopt(struct ekd_state *h, pid_t pid, int channel,
 	h->worker.channel = channel;
 	h->worker.own_child = false;
 	h->worker.started = ekd_now_ms();
-	note_pid(h);
 	reset_watch(h);
 	return EK_OK;
 }
@@ -153,6 +137,24 @@ static void set_limits(void)
 	}
 }
 
+/*
+ * For a holder that finds the worker without one. By the worker itself while
+ * it has the holder's lock still, and in one write over what was there: a
+ * holder that dies at any instruction leaves no worker without a note.
+ */
+static void note_pid(struct ekd_state *h)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%-10d\n", (int)getpid());
+	int fd = openat(h->run_fd, "worker", O_WRONLY | O_CREAT | O_CLOEXEC,
+			0600);
+
+	if (fd < 0 || write(fd, text, (size_t)n) != n)
+		ekd_log(h, 1, "event=note-pid failed=yes");
+	if (fd >= 0)
+		close(fd);
+}
+
 static _Noreturn void run_worker(struct ekd_state *h, int channel)
 {
 	static char name[] = "erofs-cachefilesd", verb[] = "worker";
@@ -164,6 +166,7 @@ static _Noreturn void run_worker(struct ekd_state *h, int channel)
 	extern char **environ;
 	sigset_t none;
 
+	note_pid(h);
 	for (unsigned i = 0; i < sizeof(mine) / sizeof(mine[0]); i++)
 		unsetenv(mine[i]);
 	if (ekd_shared_generation(h->shared) > 0)
