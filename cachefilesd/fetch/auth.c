@@ -62,6 +62,34 @@ static bool make_room(struct ekd_fetch *f)
 	return false;
 }
 
+bool ekd_auth_has(const struct ekd_fetch *f, const struct ekd_host *host)
+{
+	const struct ekd_auth *auth;
+
+	TAILQ_FOREACH(auth, &f->auths, link)
+	if (auth->host == host)
+		return true;
+	return false;
+}
+
+bool ekd_auth_forget(struct ekd_fetch *f, const struct ekd_host *host)
+{
+	struct ekd_auth *auth, *next;
+
+	TAILQ_FOREACH(auth, &f->auths, link)
+	if (auth->host == host && auth->state == EKD_AUTH_PENDING)
+		return false;
+	for (auth = TAILQ_FIRST(&f->auths); auth; auth = next) {
+		next = TAILQ_NEXT(auth, link);
+		if (auth->host != host)
+			continue;
+		TAILQ_REMOVE(&f->auths, auth, link);
+		f->n_auths--;
+		auth_free(auth);
+	}
+	return true;
+}
+
 struct ekd_auth *ekd_auth_get(struct ekd_fetch *f, struct ekd_host *host,
 			      const char *repo, const char *credentials_host)
 {
@@ -377,7 +405,9 @@ void ekd_auth_refused(struct ekd_fetch *f, struct ekd_request *rq,
 	if (++rq->challenged >= CHALLENGED_MAX) {
 		ekd_fail_io(&err, EACCES, "%s: refuses what it asked for (401)",
 			    rq->host->origin.host);
-		forget(auth);
+		/* Who is asked for it already still gives it to others. */
+		if (auth->state != EKD_AUTH_PENDING)
+			forget(auth);
 		ekd_request_failed(f, rq, EKD_FINAL, &err);
 		return;
 	}

@@ -9,28 +9,33 @@
 /* Beside demand at the same host. */
 #define BACKGROUND_BESIDE_DEMAND 2
 
-static bool refers(const struct ekd_fetch *f, const struct ekd_host *host)
+static bool is_used(const struct ekd_fetch *f, const struct ekd_host *host)
 {
 	const struct ekd_request *rq;
-	const struct ekd_auth *auth;
 
-	TAILQ_FOREACH(auth, &f->auths, link)
-	if (auth->host == host)
-		return true;
 	TAILQ_FOREACH(rq, &f->all, all)
-	if (rq->host == host || rq->home == host)
+	if (rq->host == host || rq->home == host ||
+	    (rq->auth && rq->auth->host == host))
 		return true;
 	return host->seen.running > 0;
 }
 
-/* Hosts of storage change their names: forget one that nothing refers to. */
+/*
+ * Hosts of storage change their names: forget one that is not used. Those with
+ * tokens, which would have to be asked for again, go last.
+ */
 static bool make_room(struct ekd_fetch *f)
 {
 	struct ekd_host *host;
 
 	TAILQ_FOREACH(host, &f->hosts, link)
-	if (!refers(f, host))
+	if (!is_used(f, host) && !ekd_auth_has(f, host))
 		break;
+	if (!host) {
+		TAILQ_FOREACH(host, &f->hosts, link)
+		if (!is_used(f, host) && ekd_auth_forget(f, host))
+			break;
+	}
 	if (!host)
 		return false;
 	pthread_mutex_lock(&f->lock);

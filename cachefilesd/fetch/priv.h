@@ -301,6 +301,13 @@ void ekd_known_free_all(struct ekd_fetch *f);
 /* auth.c */
 struct ekd_auth *ekd_auth_get(struct ekd_fetch *f, struct ekd_host *host,
 			      const char *repo, const char *credentials_host);
+/* Whether there is anything for @host. */
+bool ekd_auth_has(const struct ekd_fetch *f, const struct ekd_host *host);
+/*
+ * Frees all of @host, which no request refers to; false: one is asked for, and
+ * nothing is freed.
+ */
+bool ekd_auth_forget(struct ekd_fetch *f, const struct ekd_host *host);
 /* Whether it can be asked now; false: @rq waits, or was failed. */
 bool ekd_auth_ready(struct ekd_fetch *f, struct ekd_request *rq);
 /* What a 401 from the endpoint's own host leads to. */
