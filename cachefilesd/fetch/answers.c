@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-#define NESTING_MAX   32
 #define ENTRIES_MAX   1024
 #define TOKEN_SECONDS 60
 

@@ -9,7 +9,8 @@
 
 #define DAY 86400
 
-bool ekd_number_parse(const char *text, size_t n, uint64_t *value)
+/* Decimal digits alone, @n of them; false on overflow. */
+static bool parse_number(const char *text, size_t n, uint64_t *value)
 {
 	uint64_t v = 0;
 
@@ -37,7 +38,7 @@ static bool take_number(const char **at, const char *end, char stop,
 		if (!to)
 			return false;
 	}
-	if (!ekd_number_parse(*at, (size_t)(to - *at), value))
+	if (!parse_number(*at, (size_t)(to - *at), value))
 		return false;
 	*at = stop ? to + 1 : to;
 	return true;
@@ -74,7 +75,7 @@ bool ekd_retry_after_parse(const char *text, int64_t now, uint32_t *seconds)
 	int64_t date;
 
 	if (n > 0 && strspn(text, "0123456789") == n) {
-		if (!ekd_number_parse(text, n, &value) || value > DAY)
+		if (!parse_number(text, n, &value) || value > DAY)
 			value = DAY;
 		*seconds = (uint32_t)value;
 		return true;

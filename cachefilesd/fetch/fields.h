@@ -25,9 +25,6 @@ bool ekd_content_range_parse(const char *text, size_t n,
  */
 bool ekd_retry_after_parse(const char *text, int64_t now, uint32_t *seconds);
 
-/* Decimal digits alone, @n of them; false on overflow. */
-bool ekd_number_parse(const char *text, size_t n, uint64_t *value);
-
 /* The type without parameters and blanks, in lower case; cut at @room. */
 void ekd_media_parse(const char *text, char *to, size_t room);
 

@@ -7,9 +7,6 @@
 #include <errno.h>
 #include <strings.h>
 
-#ifndef PACKAGE_VERSION
-#define PACKAGE_VERSION "0"
-#endif
 /* Bytes of all header lines of one answer. */
 #define HEAD_MAX (256u << 10)
 /* Of an error's body, so that its connection can be used again. */
@@ -313,6 +310,7 @@ ek_status ekd_http_start(struct ekd_fetch *f, struct ekd_host *host,
 	uint64_t deadline = request ? request->deadline : EKD_NEVER;
 	struct ekd_http *h = calloc(1, sizeof(*h));
 	CURLcode code = CURLE_OUT_OF_MEMORY;
+	CURLMcode added;
 
 	*http = NULL;
 	if (h && !(h->easy = curl_easy_init())) {
@@ -331,10 +329,16 @@ ek_status ekd_http_start(struct ekd_fetch *f, struct ekd_host *host,
 	h->length = EKD_SIZE_UNKNOWN;
 	h->priority = request ? request->priority : EKD_DEMAND;
 	code = set_up(h, ask);
-	if (code != CURLE_OK || curl_multi_add_handle(f->multi, h->easy)) {
+	if (code != CURLE_OK) {
 		http_free(h);
 		return ek_fail(err, EK_NOMEM, "libcurl: %s",
 			       curl_easy_strerror(code));
+	}
+	added = curl_multi_add_handle(f->multi, h->easy);
+	if (added != CURLM_OK) {
+		http_free(h);
+		return ek_fail(err, EK_NOMEM, "libcurl: %s",
+			       curl_multi_strerror(added));
 	}
 	TAILQ_INSERT_TAIL(&f->running, h, link);
 	if (request)

@@ -2,6 +2,8 @@
 
 #include "cachefilesd/fetch/sha.h"
 
+#include <erofskit/trust.h>
+
 #include <openssl/evp.h>
 
 #include <stdlib.h>
@@ -42,8 +44,7 @@ void ekd_sha_add(struct ekd_sha *sha, const void *bytes, size_t n)
 
 ek_status ekd_sha_end(struct ekd_sha *sha, char text[72], struct ek_err *err)
 {
-	static const char digits[] = "0123456789abcdef";
-	unsigned char digest[32];
+	uint8_t digest[EK_DIGEST_SIZE];
 	bool ok = !sha->failed &&
 		  EVP_DigestFinal_ex(sha->context, digest, NULL) == 1;
 
@@ -51,11 +52,7 @@ ek_status ekd_sha_end(struct ekd_sha *sha, char text[72], struct ek_err *err)
 	if (!ok)
 		return ek_fail(err, EK_IO, "libcrypto cannot hash");
 	memcpy(text, "sha256:", 7);
-	for (size_t i = 0; i < sizeof(digest); i++) {
-		text[7 + 2 * i] = digits[digest[i] >> 4];
-		text[8 + 2 * i] = digits[digest[i] & 15];
-	}
-	text[7 + 64] = '\0';
+	ek_digest_hex(digest, text + 7);
 	return EK_OK;
 }
 
