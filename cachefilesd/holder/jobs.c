@@ -194,7 +194,8 @@ ek_status ekd_do_credentials(struct ekd_state *h, struct ekd_result *result,
 	if (!got || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
 		explicit_bzero(result->secret, EKD_SECRET);
 		return ek_fail(err, EK_IO,
-			       "credentials for %s could not be read",
+			       "credentials for %s could not be read, or are "
+			       "over 4 KiB",
 			       h->in.host);
 	}
 	if (!result->secret[0])

@@ -127,3 +127,22 @@ def test_without_credentials(cachefilesd, can_mount, tarfs, work, private,
         write(path, auths(private.host))
         assert read(mnt) == numbers(0)
         nowhere(daemon)
+
+
+def test_long_passwords(cachefilesd, can_mount, tarfs, work, private):
+    path = os.path.join(work, "config.json")
+    private.auth.password = "p" * 4000
+    write(path, auths(private.host, private.auth.password))
+    (one, first), (two, second) = images(tarfs, work, private, 2)
+    with Daemon(cachefilesd, work, plain_http=[private.host],
+                docker_config=path) as daemon:
+        assert read(daemon.mount_index(one, str(first))) == numbers(0)
+        private.auth.password = "p" * 4200
+        private.auth.expire()
+        write(path, auths(private.host, private.auth.password))
+        mnt = daemon.mount_index(two, str(second))
+        with pytest.raises(OSError) as caught:
+            read(mnt)
+        assert caught.value.errno == errno.EIO
+        assert "over 4 KiB" in daemon.log()
+        assert "p" * 100 not in daemon.log()

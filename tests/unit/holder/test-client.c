@@ -318,6 +318,32 @@ static void test_orphan(void **state)
 	close_box(box);
 }
 
+/* With nobody to tell, what is kept is kept here: it has the same limit. */
+static void test_too_many(void **state)
+{
+	struct box *box = open_box();
+
+	(void)state;
+	close(box->end);
+	box->end = -1;
+	for (int i = 0;
+	     i < 2000 && __atomic_load_n(&box->present, __ATOMIC_SEQ_CST) >= 0;
+	     i++)
+		usleep(5000);
+	for (uint64_t id = 1; id <= EKD_CONNS; id++)
+		assert_int_equal(ekd_holder_keep_conn(box->client, id,
+						      box->fds.api, NULL),
+				 EK_OK);
+	assert_int_equal(ekd_holder_keep_conn(box->client, EKD_CONNS + 1,
+					      box->fds.api, NULL),
+			 EK_LIMIT);
+	assert_int_equal(ekd_holder_drop_conn(box->client, 7, NULL), EK_OK);
+	assert_int_equal(ekd_holder_keep_conn(box->client, EKD_CONNS + 1,
+					      box->fds.api, NULL),
+			 EK_OK);
+	close_box(box);
+}
+
 static void test_arguments(void **state)
 {
 	static struct ekd_mount mount;
@@ -341,6 +367,6 @@ static void test_arguments(void **state)
 }
 
 const struct CMUnitTest client_tests[] = {
-	cmocka_unit_test(test_replies), cmocka_unit_test(test_descriptor),
-	cmocka_unit_test(test_orphan), cmocka_unit_test(test_arguments),
-	UNIT_END};
+	cmocka_unit_test(test_replies),	  cmocka_unit_test(test_descriptor),
+	cmocka_unit_test(test_orphan),	  cmocka_unit_test(test_too_many),
+	cmocka_unit_test(test_arguments), UNIT_END};
