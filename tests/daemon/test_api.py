@@ -214,6 +214,32 @@ def test_prefetch_that_fails(cachefilesd, can_mount, image, work, origin):
         assert error.value.status == 400
 
 
+def test_complete_from_all_sides(daemon, image):
+    """Each is told how it went, and what is kept is what one of them said."""
+    out, pushed = image
+    mnt = daemon.mount_index(out, str(pushed))
+    wrong = []
+
+    def change():
+        for i in range(40):
+            try:
+                daemon.ask("POST", "/v1/complete?image=" + quote(mnt),
+                           {"on": bool(i % 2)})
+            except ApiError as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=change) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    daemon.kill_worker()
+    shown = daemon.image(mnt)
+    assert shown["state"] == "mounted" and not shown["problem"]
+    daemon.umount(mnt)
+
+
 def test_verify(daemon, image, work):
     """A leaf that was changed on disk is found, dropped and fetched anew."""
     out, pushed = image

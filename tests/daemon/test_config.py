@@ -100,6 +100,18 @@ def test_reload_of_what_no_worker_takes(daemon, tarfs, work, origin):
     daemon.umount(mnt)
 
 
+def test_no_readahead(cachefilesd, can_mount, tarfs, work, origin):
+    """0 is none, not the default."""
+    data = os.urandom(4 << 20)
+    out, image = converted(tarfs, work, [oci.tar_of([("a", data)])], origin)
+    with Daemon(cachefilesd, work, plain_http=[origin.host],
+                readahead_size=0) as daemon:
+        with daemon.index(out, str(image)) as mnt:
+            with open(mnt + "/a", "rb") as f:
+                assert f.read() == data
+            assert daemon.image(mnt)["ahead_bytes"] == 0
+
+
 def test_reload_elsewhere(daemon, work, origin):
     """The directories of a service stay what they are while it runs."""
     first = daemon.worker

@@ -5,11 +5,13 @@ import json
 import os
 import random
 import shutil
+import threading
+import time
 
 import pytest
 
-from lib import leaves, oci
-from lib.daemon import NATIVE, ApiError, converted, push_native
+from lib import faults, leaves, oci
+from lib.daemon import NATIVE, ApiError, converted, push_native, quote
 
 MiB = 1 << 20
 
@@ -216,6 +218,61 @@ def test_again(daemon, mkfs, work, trees, origin):
             assert error.value.status == 409
     daemon.umount(target)
     daemon.umount(tagged)
+
+
+def spoil(daemon):
+    """No leaf that is here stays what it is: the next look drops all."""
+    blobs = os.path.join(daemon.state, "store", "blobs")
+    for blob in os.listdir(blobs):
+        with open(os.path.join(blobs, blob, "data"), "r+b") as f:
+            for at in range(0, os.fstat(f.fileno()).st_size, 4096):
+                f.seek(at)
+                f.write(b"spoilt")
+    assert daemon.run("verify").returncode == 4
+
+
+@pytest.mark.parametrize("method, path", [
+    ("DELETE", "/v1/mounts?image="), ("POST", "/v1/remount?image=")])
+def test_waits_for_others(daemon, mkfs, work, trees, origin, method, path):
+    """What a call looks at stays mounted and what it is until that ends."""
+    image = push_native(origin, native(mkfs, work, trees[:1]))
+    mnt = daemon.mount("oci://" + image.pinned)
+    daemon.settle(mnt)
+    spoil(daemon)
+    stall = origin.fault(faults.Stall())
+    done = []
+
+    def ask(*words):
+        try:
+            daemon.ask(*words)
+            done.append(words[0])
+        except ApiError as error:
+            done.append(error)
+
+    calls = [threading.Thread(target=ask, args=words) for words in (
+        ("POST", "/v1/prefetch?image=" + quote(mnt), {"paths": ["/a"]}),
+        (method, path + quote(mnt)))]
+    end = time.monotonic() + 60
+    calls[0].start()
+    while not daemon.waits():
+        assert time.monotonic() < end and not done, done
+        time.sleep(0.01)
+    calls[1].start()
+    while daemon.image(mnt)["state"] != "unmounting":
+        assert time.monotonic() < end and not done, done
+        time.sleep(0.01)
+    time.sleep(0.2)
+    assert os.path.ismount(mnt) and not done
+    origin.heal(stall)
+    for call in calls:
+        call.join(60)
+    assert done == ["POST", method]
+    if method == "POST":
+        native_right(mnt, trees)
+        daemon.umount(mnt)
+    else:
+        daemon.targets.remove(mnt)
+    assert os.listdir(mnt) == []
 
 
 def test_writable(daemon, tarfs, work, layers, origin):
