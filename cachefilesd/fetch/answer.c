@@ -302,7 +302,7 @@ static ek_status check_redirect(const struct ekd_fetch *f,
 	EKD_TRY(ekd_origin_of(url, &to, err));
 	if (to.tls)
 		return EK_OK;
-	if (rq->host->origin.tls && !f->config.allow_downgrade)
+	if (rq->host->origin.tls)
 		return ekd_fail_io(err, EACCES,
 				   "%s: a redirect from https to plain %s is "
 				   "not followed",

@@ -96,7 +96,6 @@ ek_status ekd_config_copy(const struct ekd_fetch_options *options,
 	config->tries = between(o->tries, TRIES, TRIES_MAX);
 	config->backoff_ms = between(o->backoff_ms, BACKOFF_MS, BACKOFF_MAX_MS);
 	config->small_ms = between(o->small_ms, SMALL_MS, INT32_MAX);
-	config->allow_downgrade = o->allow_downgrade;
 	config->credentials = o->credentials;
 	config->credentials_arg = o->credentials_arg;
 	config->log = o->log;

@@ -72,8 +72,6 @@ struct ekd_fetch_options {
 	const char *proxy;
 	const char *ca_file; /* further roots, or NULL */
 	const char *client_cert, *client_key;
-	/* A redirect from https to http is followed only if this is set. */
-	bool allow_downgrade;
 	/*
 	 * "user:password" for a registry host, or NULL. Called on a thread for
 	 * this alone, so it may block; the text is freed by fetch with free()

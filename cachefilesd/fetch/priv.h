@@ -197,7 +197,6 @@ struct ekd_config {
 	char **plain_http, **mirrors;
 	size_t n_mirrors;
 	char *proxy, *ca_file, *client_cert, *client_key;
-	bool allow_downgrade;
 	char *(*credentials)(void *arg, const char *host);
 	void *credentials_arg;
 	void (*log)(void *arg, const char *line);

@@ -170,7 +170,7 @@ static size_t body_size(uint32_t op, bool reply, bool failed)
 	case EKD_OP_CREDENTIALS:
 		return reply ? EKD_SECRET : EKD_HOST;
 	case EKD_OP_TAKE:
-		return reply ? 16 : 0;
+		return reply ? 12 : 0;
 	case EKD_OP_CONN:
 	case EKD_OP_CONFIG:
 	case EKD_OP_QUIT:
@@ -187,7 +187,6 @@ static void walk_hand(struct walk *w, struct ekd_message *m)
 	must(w, m->hand.role > 0, "role");
 	walk_u32(w, &m->hand.pid, INT32_MAX, "pid");
 	walk_u32(w, &m->hand.conns, EKD_CONNS, "number of connections");
-	walk_u32(w, &m->hand.generation, UINT32_MAX, "generation");
 }
 
 static void walk_request(struct walk *w, struct ekd_message *m)

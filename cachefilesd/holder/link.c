@@ -180,7 +180,6 @@ static ek_status hand_over(struct ekd_holder *holder, int fd,
 	m->hand.role = EKD_ROLE_WORKER;
 	m->hand.pid = (uint32_t)getpid();
 	m->hand.conns = conns;
-	m->hand.generation = ekd_shared_generation(holder->shared);
 	status = ekd_message_send(fd, m, given, 4, true, holder->answer, err);
 	step(holder, "boot:handed");
 	if (status == EK_OK)

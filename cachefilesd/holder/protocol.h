@@ -145,7 +145,7 @@ struct ekd_message {
 		char host[EKD_HOST];	    /* CREDENTIALS */
 		char secret[EKD_SECRET];    /* reply to CREDENTIALS */
 		struct {		    /* reply to TAKE */
-			uint32_t role, pid, conns, generation;
+			uint32_t role, pid, conns;
 		} hand;
 	};
 };

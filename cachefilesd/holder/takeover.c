@@ -310,7 +310,6 @@ static ek_status send_all(struct ekd_state *h, int fd, struct ek_err *err)
 	h->out.hand.role = EKD_ROLE_HOLDER;
 	h->out.hand.pid = (uint32_t)h->worker.pid;
 	h->out.hand.conns = conns;
-	h->out.hand.generation = ekd_shared_generation(h->shared);
 	EK_TRY(ekd_message_send(fd, &h->out, fds, FDS + 1, true, h->scratch,
 				err));
 	for (unsigned i = 0; i < EKD_CONNS; i++) {

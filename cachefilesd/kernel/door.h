@@ -37,12 +37,10 @@ extern const struct ekd_door_ops ekd_door_fuse;
 /* What was agreed with the kernel when the door was made; in shared memory. */
 struct ekd_door_kept {
 	uint32_t valid; /* 0: no door was made yet */
-	uint32_t major, minor;
-	uint32_t max_read;   /* bytes */
-	uint32_t max_write;  /* bytes: the least size of a read buffer's data */
-	uint32_t resend;     /* the kernel delivers again when asked */
-	uint32_t background; /* most requests that nobody waits in */
-	uint32_t spare;
+	uint32_t major;
+	uint32_t max_read; /* bytes */
+	uint32_t resend;   /* the kernel delivers again when asked */
+	uint32_t spare[4];
 };
 
 /*

@@ -14,7 +14,8 @@
 #define FIRST_WORD_MS 10000
 /* Requests of read-ahead that the kernel lets wait at once. */
 #define BACKGROUND 256
-#define MAX_WRITE  4096u
+/* The kernel asks for no less, though nothing is written. */
+#define MAX_WRITE 4096u
 
 void ekd_fuse_init(const struct ekd_fuse_in *in, bool no_resend,
 		   struct fuse_init_out *out, struct ekd_door_kept *kept)
@@ -40,12 +41,9 @@ void ekd_fuse_init(const struct ekd_fuse_in *in, bool no_resend,
 	memset(kept, 0, sizeof(*kept));
 	kept->valid = 1;
 	kept->major = out->major;
-	kept->minor = out->minor;
 	/* Before 7.28 a request holds 32 pages. */
 	kept->max_read = want & FUSE_MAX_PAGES ? EKD_DOOR_READ : 32 * 4096;
-	kept->max_write = MAX_WRITE;
 	kept->resend = (want & EKD_FUSE_HAS_RESEND) != 0;
-	kept->background = BACKGROUND;
 }
 
 ek_status ekd_fuse_handshake(int fd, bool no_resend, struct ekd_door_kept *kept,

@@ -350,21 +350,13 @@ static void do_line(struct ekd_fetch *f, char **w)
 static void options(int argc, char **argv, struct ekd_fetch_options *o)
 {
 	static const struct option longs[] = {
-		{"plain", 1, NULL, 'p'},
-		{"mirror", 1, NULL, 'm'},
-		{"proxy", 1, NULL, 'x'},
-		{"ca", 1, NULL, 'a'},
-		{"cert", 1, NULL, 'c'},
-		{"key", 1, NULL, 'k'},
-		{"user", 1, NULL, 'u'},
-		{"tries", 1, NULL, 't'},
-		{"backoff", 1, NULL, 'b'},
-		{"connect", 1, NULL, 'C'},
-		{"stall", 1, NULL, 's'},
-		{"small", 1, NULL, 'S'},
-		{"connections", 1, NULL, 'n'},
-		{"downgrade", 0, NULL, 'd'},
-		{NULL, 0, NULL, 0},
+		{"plain", 1, NULL, 'p'},       {"mirror", 1, NULL, 'm'},
+		{"proxy", 1, NULL, 'x'},       {"ca", 1, NULL, 'a'},
+		{"cert", 1, NULL, 'c'},	       {"key", 1, NULL, 'k'},
+		{"user", 1, NULL, 'u'},	       {"tries", 1, NULL, 't'},
+		{"backoff", 1, NULL, 'b'},     {"connect", 1, NULL, 'C'},
+		{"stall", 1, NULL, 's'},       {"small", 1, NULL, 'S'},
+		{"connections", 1, NULL, 'n'}, {NULL, 0, NULL, 0},
 	};
 	static const char *plain[LIST + 1], *mirrors[LIST + 1];
 	size_t plains = 0, n_mirrors = 0;
@@ -412,9 +404,6 @@ static void options(int argc, char **argv, struct ekd_fetch_options *o)
 			break;
 		case 'n':
 			o->connections = n;
-			break;
-		case 'd':
-			o->allow_downgrade = true;
 			break;
 		default:
 			exit(2);

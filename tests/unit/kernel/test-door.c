@@ -63,7 +63,6 @@ static void open_box(struct box *box, bool resend, unsigned threads)
 {
 	const struct ekd_door_kept kept = {.valid = 1,
 					   .major = 7,
-					   .minor = 40,
 					   .max_read = EKD_DOOR_READ,
 					   .resend = resend};
 	const struct ekd_door_hooks hooks = {.arg = box, .read = on_read};
