@@ -10,7 +10,6 @@ was before each row is told, and a row waits while it is above --busy.
 
 import argparse
 import importlib
-import importlib.util
 import os
 import shutil
 import sys
@@ -32,9 +31,7 @@ SECTIONS_OF = ("plots",)
 
 
 def modules(names):
-    """Those of names that there are."""
-    return [importlib.import_module(n) for n in names
-            if importlib.util.find_spec(n)]
+    return [importlib.import_module(n) for n in names]
 
 
 def options():

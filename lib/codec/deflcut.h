@@ -20,4 +20,14 @@
 void ek_deflate_cut(uint8_t *stream, size_t n, size_t room, size_t *n_out,
 		    size_t *n_used);
 
+/*
+ * No stream may begin with a byte of 0, as a stored block does that is not the
+ * last. Behind its three bits are some that nobody reads.
+ */
+static inline void ek_deflate_mark_start(uint8_t *out, size_t n)
+{
+	if (n && out[0] == 0)
+		out[0] = 8;
+}
+
 #endif

@@ -68,13 +68,6 @@ static ek_status ldefl_open(const struct ek_encoder_params *params,
 	return EK_OK;
 }
 
-/* As for zlib: bits behind those of a stored block. */
-static void mark_start(uint8_t *out, size_t n)
-{
-	if (n && out[0] == 0)
-		out[0] = 8;
-}
-
 /*
  * What is too much is cut off, and what is too little has to be done again:
  * guess a little long.
@@ -114,10 +107,10 @@ static ek_status fill(struct ek_encoder *enc, const uint8_t *in, size_t *n_in,
 		if (used >= n_out || len == n || i == TRIES - 1 ||
 		    n_out - used <= n_out / LOSS_PART << i)
 			break;
-		len = ek_scale(n_out, len, used ? used : 1) / 32 * 33;
+		len = ek_scale(n_out, len, used) / 32 * 33;
 	}
 	memcpy(out, d->scratch, *n_used);
-	mark_start(out, *n_used);
+	ek_deflate_mark_start(out, *n_used);
 	return EK_OK;
 }
 
@@ -129,7 +122,7 @@ static ek_status whole(struct ek_encoder *enc, const uint8_t *in, size_t n_in,
 
 	(void)err;
 	*n_used = libdeflate_deflate_compress(d->c, in, n_in, out, room);
-	mark_start(out, *n_used);
+	ek_deflate_mark_start(out, *n_used);
 	return EK_OK;
 }
 

@@ -85,16 +85,6 @@ static ek_status start(struct ek_encoder *enc, uint8_t *out, size_t room,
 }
 
 /*
- * A stored block, not the last, begins with a byte of 0. Behind its three bits
- * are some that nobody reads.
- */
-static void mark_start(uint8_t *out, size_t n)
-{
-	if (n && out[0] == 0)
-		out[0] = 8;
-}
-
-/*
  * The next part: a block that ends near the room reads little for nothing, and
  * one that ends before it goes on with the next.
  */
@@ -140,12 +130,12 @@ static ek_status fill(struct ek_encoder *enc, const uint8_t *in, size_t *n_in,
 		if (ret == Z_STREAM_END) {
 			*n_in = n;
 			*n_used = n_out - z->avail_out;
-			mark_start(out, *n_used);
+			ek_deflate_mark_start(out, *n_used);
 			return EK_OK;
 		}
 	}
 	ek_deflate_cut(out, n_out, n_out, n_in, n_used);
-	mark_start(out, *n_used);
+	ek_deflate_mark_start(out, *n_used);
 	return EK_OK;
 }
 
@@ -161,7 +151,7 @@ static ek_status whole(struct ek_encoder *enc, const uint8_t *in, size_t n_in,
 	d->z.avail_in = (uInt)n_in;
 	ret = deflate(&d->z, Z_FINISH);
 	*n_used = ret == Z_STREAM_END ? room - d->z.avail_out : 0;
-	mark_start(out, *n_used);
+	ek_deflate_mark_start(out, *n_used);
 	return EK_OK;
 }
 

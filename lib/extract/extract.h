@@ -33,7 +33,10 @@
 /* Directories held open for files that wait: processes may have 1024 open. */
 #define EX_OPEN_DIRS_MAX 256u
 
-/* Descriptors that there may be in all, with those of files and others. */
+/*
+ * Descriptors that there may be in all, with those of files and others.
+ * fsck/beside.c, which sees no header of lib/, has the number too.
+ */
 #define EX_DESCRIPTORS 400
 
 struct ex_dir {

@@ -17,7 +17,8 @@ bool ek_xattrat_works(int dir);
 
 /*
  * As llistxattr(2) and lgetxattr(2): -1 with errno; a link at the end is not
- * followed. ENOSYS when ek_xattrat_works() is false.
+ * followed. When ek_xattrat_works() is false: ENOSYS, or EPERM of a system call
+ * filter.
  */
 ssize_t ek_listxattrat(int dir, const char *name, char *list, size_t n);
 ssize_t ek_getxattrat(int dir, const char *name, const char *attr, void *value,

@@ -59,11 +59,12 @@ static ek_status climbs(const char *path, struct ek_err *err)
 static size_t same_directory(const struct ek_tar_build *b, const char *path,
 			     const char **name, size_t *name_len)
 {
-	const char *p = path + b->last_len;
+	const char *p;
 
 	if (!b->last || strncmp(path, b->last_path, b->last_len) != 0 ||
 	    b->last->removed || !S_ISDIR(b->last->inode->mode))
 		return 0;
+	p = path + b->last_len;
 	*name_len = component(&p);
 	*name = p;
 	if (!*name_len || !is_last(p + *name_len) ||
