@@ -234,9 +234,8 @@ static ek_status open_layers(struct ek_layer **layers,
 				       "%s: names %zu devices, of which %zu "
 				       "were given",
 				       o->sources[i], n, o->n_devices - used);
-		if (ek_layer_from_image(o->sources[i],
-					(const char *const *)o->devices + used,
-					n, &layers[i], err) != EK_OK)
+		if (ek_layer_from_image(o->sources[i], o->devices + used, n,
+					&layers[i], err) != EK_OK)
 			return o->n_sources == 1 ? hint(err) : err->status;
 		used += n;
 	}

@@ -58,7 +58,7 @@ static ek_status set_clean(struct mkfs_options *o, const char *value,
 static ek_status add_device(struct mkfs_options *o, const char *value,
 			    struct ek_err *err)
 {
-	char **at;
+	const char **at;
 
 	if (!*value)
 		return ek_fail(err, EK_INVALID, "the name is empty");
@@ -66,7 +66,7 @@ static ek_status add_device(struct mkfs_options *o, const char *value,
 	if (!at)
 		return ek_fail(err, EK_NOMEM, "no memory for a device");
 	o->devices = at;
-	at[o->n_devices++] = (char *)(uintptr_t)value;
+	at[o->n_devices++] = value;
 	return EK_OK;
 }
 

@@ -12,11 +12,9 @@
 #define PCLUSTER_MAX (1u << 20)
 #define WORKERS_MAX  1024
 
-/* Words of the peer that a later version of ours will know. */
-static const char *const later_words[] = {
-	"ztailpacking", "fragments",   "all-fragments",
-	"dedupe",	"fragdedupe",  "plain-xattr-prefixes",
-	"48bit",	"dot-omitted", NULL,
+/* Words of the peer that are not supported here. */
+static const char *const other_words[] = {
+	"fragments", "all-fragments", "dedupe", "fragdedupe", NULL,
 };
 
 static bool among(const char *word, size_t n, const char *const *list)
@@ -75,7 +73,7 @@ static ek_status set_word(struct mkfs_options *o, const char *word, size_t n,
 		o->build.dot_omitted = on;
 	} else if (!on && is_word(word, n, "dedupe")) {
 		o->build.keep_equal_chunks = true;
-	} else if (!among(word, name_len, later_words)) {
+	} else if (!among(word, name_len, other_words)) {
 		return ek_fail(err, EK_INVALID, "no choice '%.*s'", (int)n,
 			       word);
 	} else if (on) {

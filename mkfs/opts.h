@@ -43,9 +43,9 @@ struct mkfs_options {
 	const char *profile;	     /* static; NULL: none */
 	struct ek_build_hint *hints; /* owned, with their texts */
 	char label[16];
-	char *leaves_name; /* owned; blob_leaves.path */
-	char **paths;	   /* owned copies */
-	char **devices;	   /* owned list; texts are of argv */
+	char *leaves_name;    /* owned; blob_leaves.path */
+	char **paths;	      /* owned copies */
+	const char **devices; /* owned list; texts are of argv */
 	size_t n_devices;
 	char **regexes; /* owned copies */
 
