@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fsck/beside.h"
+#include "cli/cpu.h"
 #include "fsck/restore.h"
 
 #include <fcntl.h>
@@ -84,7 +85,7 @@ static void *run(void *arg)
 	struct fsck_beside *b = arg;
 
 	fsck_restore(b->options, b->image, &b->result, keep, b);
-	b->cpu = fsck_report_cpu(RUSAGE_THREAD);
+	b->cpu = cli_cpu_seconds(RUSAGE_THREAD);
 	pthread_mutex_lock(&b->lock);
 	b->done = true;
 	pthread_cond_signal(&b->changed);

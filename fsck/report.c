@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fsck/report.h"
 
+#include "cli/cpu.h"
+
 #include <inttypes.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -204,26 +206,16 @@ static void json_summary(struct fsck_report *r, const char *contents)
 	cli_json_close(j);
 }
 
-double fsck_report_cpu(int who)
-{
-	struct rusage use;
-
-	if (getrusage(who, &use) != 0)
-		return 0;
-	return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
-	       (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
-}
-
 /* The two threads that walk bound what workers can save. */
 static void json_cpu(struct fsck_report *r)
 {
 	struct cli_json *j = &r->json;
 
 	cli_json_open(j, "cpu_seconds", '{');
-	cli_json_real(j, "checking_thread", fsck_report_cpu(RUSAGE_THREAD), 6);
+	cli_json_real(j, "checking_thread", cli_cpu_seconds(RUSAGE_THREAD), 6);
 	if (r->extract_cpu > 0)
 		cli_json_real(j, "extracting_thread", r->extract_cpu, 6);
-	cli_json_real(j, "all", fsck_report_cpu(RUSAGE_SELF), 6);
+	cli_json_real(j, "all", cli_cpu_seconds(RUSAGE_SELF), 6);
 	cli_json_close(j);
 }
 

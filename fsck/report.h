@@ -34,8 +34,6 @@ void fsck_report_add(struct fsck_report *r, const char *code,
 		     enum ek_severity severity, const char *path,
 		     const char *words);
 void fsck_report_proved(struct fsck_report *r, const char *what);
-/* CPU seconds until now of RUSAGE_THREAD or RUSAGE_SELF. */
-double fsck_report_cpu(int who);
 /* Summary; returns the exit status. */
 int fsck_report_end(struct fsck_report *r);
 /* The exit status as things stand. */

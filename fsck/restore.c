@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fsck/restore.h"
 
+#include "cli/leaves.h"
 #include "cli/message.h"
 
 #include <erofskit/outfile.h>
@@ -118,21 +119,9 @@ to_directory(const struct fsck_options *o, struct ek_image *image,
 static ek_status write_fd(void *arg, const void *bytes, size_t n,
 			  struct ek_err *err)
 {
-	const char *p = bytes;
 	const int *fd = arg;
 
-	while (n) {
-		ssize_t done = write(*fd, p, n);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return ek_fail_sys(err, done ? errno : ENOSPC,
-					   "cannot write the tar stream");
-		p += done;
-		n -= (size_t)done;
-	}
-	return EK_OK;
+	return cli_write_all(*fd, "the tar stream", bytes, n, err);
 }
 
 static const char *last_name(const char *path)

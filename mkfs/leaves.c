@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mkfs/leaves.h"
 
-#include <erofskit/leaf.h>
+#include "cli/leaves.h"
+
 #include <erofskit/outfile.h>
 #include <erofskit/source.h>
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 ek_status leaves_blob_name(const char *name, char **to, struct ek_err *err)
 {
@@ -17,37 +15,6 @@ ek_status leaves_blob_name(const char *name, char **to, struct ek_err *err)
 		return EK_OK;
 	*to = NULL;
 	return ek_fail(err, EK_NOMEM, "no memory for a name");
-}
-
-static ek_status write_all(int fd, const char *name, const uint8_t *bytes,
-			   size_t n, struct ek_err *err)
-{
-	while (n) {
-		ssize_t w = write(fd, bytes, n);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w < 0)
-			return ek_fail_sys(err, errno, "%s", name);
-		bytes += w;
-		n -= (size_t)w;
-	}
-	return EK_OK;
-}
-
-static ek_status put(const struct ek_leaves *leaves, int fd, const char *name,
-		     struct ek_err *err)
-{
-	size_t n = ek_leaves_file_size(leaves);
-	uint8_t *bytes = malloc(n);
-	ek_status s;
-
-	if (!bytes)
-		return ek_fail(err, EK_NOMEM, "no memory for leaf digests");
-	ek_leaves_encode(leaves, bytes);
-	s = write_all(fd, name, bytes, n, err);
-	free(bytes);
-	return s;
 }
 
 /* The first @n bytes of @data; a device is longer. */
@@ -67,7 +34,8 @@ static ek_status table(struct ek_outfile *data, const char *name, uint64_t n,
 		note->count = leaves->n;
 		note->size = leaves->leaf_size;
 		memcpy(note->root, leaves->root, sizeof(note->root));
-		s = put(leaves, ek_outfile_fd(to), note->path, err);
+		s = cli_leaves_write(leaves, ek_outfile_fd(to), note->path,
+				     err);
 	}
 	ek_leaves_free(leaves);
 	ek_source_free(slice);

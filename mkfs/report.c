@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mkfs/report.h"
 
-#include "cli/json.h"
+#include "cli/cpu.h"
+#include "cli/leaves.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -95,15 +96,6 @@ static double seconds(uint64_t ns)
 	return (double)ns / 1e9;
 }
 
-static double cpu_seconds(int who)
-{
-	struct rusage use = {0};
-
-	getrusage(who, &use);
-	return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
-	       (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
-}
-
 static double percent(const struct ek_build_stats *s)
 {
 	return s->bytes_in ? 100.0 * (double)s->bytes_out / (double)s->bytes_in
@@ -180,16 +172,7 @@ static void json_counts(struct cli_json *j, const struct ek_build_stats *s)
 static void json_leaves(struct cli_json *j, const char *key,
 			const struct mkfs_leaves *l)
 {
-	if (!l->path) {
-		cli_json_null(j, key);
-		return;
-	}
-	cli_json_open(j, key, '{');
-	cli_json_text(j, "path", l->path);
-	cli_json_unsigned(j, "leaf_size", l->size);
-	cli_json_unsigned(j, "count", l->count);
-	cli_json_hex(j, "root", l->root, sizeof(l->root));
-	cli_json_close(j);
+	cli_json_leaves(j, key, l->path, l->size, l->count, l->root);
 }
 
 static void json(const struct mkfs_options *o, const struct ek_build_stats *s,
@@ -232,8 +215,8 @@ static void json(const struct mkfs_options *o, const struct ek_build_stats *s,
 	cli_json_close(&j);
 	/* The thread that puts all in order bounds what workers can save. */
 	cli_json_open(&j, "cpu_seconds", '{');
-	cli_json_real(&j, "ordering_thread", cpu_seconds(RUSAGE_THREAD), 6);
-	cli_json_real(&j, "all", cpu_seconds(RUSAGE_SELF), 6);
+	cli_json_real(&j, "ordering_thread", cli_cpu_seconds(RUSAGE_THREAD), 6);
+	cli_json_real(&j, "all", cli_cpu_seconds(RUSAGE_SELF), 6);
 	cli_json_close(&j);
 	cli_json_close(&j);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mkfs/stream.h"
 
-#include "cli/options.h"
+#include "cli/leaves.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,23 +57,6 @@ ek_status stream_input(int fd, const char *name, const volatile int *cancel,
 	return EK_OK;
 }
 
-static ek_status write_all(int fd, const char *name, const char *from, size_t n,
-			   struct ek_err *err)
-{
-	while (n) {
-		ssize_t w = write(fd, from, n);
-
-		if (w < 0 && errno != EINTR)
-			return ek_fail_sys(err, errno, "%s: cannot write",
-					   name);
-		if (w > 0) {
-			from += w;
-			n -= (size_t)w;
-		}
-	}
-	return EK_OK;
-}
-
 ek_status stream_copy(struct ek_tar_input *in, int fd, const char *name,
 		      struct ek_err *err)
 {
@@ -86,7 +69,7 @@ ek_status stream_copy(struct ek_tar_input *in, int fd, const char *name,
 	while (s == EK_OK && got) {
 		s = in->read(in, piece, PIECE, &got, err);
 		if (s == EK_OK)
-			s = write_all(fd, name, piece, got, err);
+			s = cli_write_all(fd, name, piece, got, err);
 	}
 	free(piece);
 	return s;
