@@ -8,8 +8,6 @@
 #include "tarfs/native.h"
 #include "tarfs/record.h"
 
-#include <erofskit/trust.h>
-
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,29 +75,6 @@ static ek_status put_record(struct convert *c, struct ek_err *err)
 	return s;
 }
 
-/* So that who pins the record pins the index. */
-static ek_status digest_merged(struct convert *c, struct ek_err *err)
-{
-	uint8_t sha[EK_DIGEST_SIZE];
-	struct ek_source *src;
-	struct ek_outfile *out = NULL;
-	ek_status s;
-
-	for (size_t i = 0; i < c->store.n; i++)
-		if (c->store.files[i].name &&
-		    strcmp(c->store.files[i].name, "merged.erofs") == 0)
-			out = c->store.files[i].out;
-	if (!out)
-		return ek_fail(err, EK_NOTFOUND, "no merged index");
-	CLI_TRY(ek_source_from_fd(ek_outfile_fd(out), "merged.erofs", 0, &src,
-				  err));
-	s = ek_digest_source(src, c->o->build.cancel, sha, err);
-	ek_source_free(src);
-	if (s == EK_OK)
-		ek_digest_hex(sha, c->merged);
-	return s;
-}
-
 static ek_status make_index(struct convert *c, struct ek_err *err)
 {
 	CLI_TRY(layers_expand(&c->image, c->o, &c->store,
@@ -107,8 +82,8 @@ static ek_status make_index(struct convert *c, struct ek_err *err)
 			      err));
 	CLI_TRY(place_spool(c, err));
 	CLI_TRY(leaves_put(&c->image, &c->store, err));
-	CLI_TRY(layers_index(&c->image, c->o, &c->store, &c->stats, err));
-	CLI_TRY(digest_merged(c, err));
+	CLI_TRY(layers_index(&c->image, c->o, &c->store, &c->stats, c->merged,
+			     err));
 	return put_record(c, err);
 }
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tarfs/copy.h"
 
+#include "cli/leaves.h"
 #include "cli/options.h"
 
-#include <errno.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PIECE (1u << 20)
 
@@ -32,6 +31,18 @@ ek_status tarfs_sha256(const void *bytes, size_t n,
 	if (EVP_Digest(bytes, n, digest, NULL, EVP_sha256(), NULL) != 1)
 		return sha_failed(err);
 	return EK_OK;
+}
+
+ek_status tarfs_digest_fd(int fd, const char *name, const volatile int *cancel,
+			  uint8_t digest[EK_DIGEST_SIZE], struct ek_err *err)
+{
+	struct ek_source *src;
+	ek_status s;
+
+	CLI_TRY(ek_source_from_fd(fd, name, 0, &src, err));
+	s = ek_digest_source(src, cancel, digest, err);
+	ek_source_free(src);
+	return s;
 }
 
 void tarfs_digest_text(const uint8_t digest[EK_DIGEST_SIZE],
@@ -85,22 +96,6 @@ static void hashed_free(struct ek_tar_input *in)
 	(void)in;
 }
 
-ek_status tarfs_write_all(int fd, const char *to, const uint8_t *from, size_t n,
-			  struct ek_err *err)
-{
-	while (n) {
-		ssize_t w = write(fd, from, n);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w < 0)
-			return ek_fail_sys(err, errno, "%s: cannot write", to);
-		from += w;
-		n -= (size_t)w;
-	}
-	return EK_OK;
-}
-
 static ek_status drain(struct hashed *h, uint8_t *piece, struct ek_err *err)
 {
 	size_t got = 0;
@@ -137,8 +132,8 @@ static ek_status pump(struct ek_tar_input *in, const struct tarfs_copy_how *how,
 			CLI_TRY(ek_leaf_maker_add(plain->leaves, piece, got,
 						  err));
 		if (how->fd >= 0)
-			CLI_TRY(tarfs_write_all(how->fd, how->to, piece, got,
-						err));
+			CLI_TRY(cli_write_all(how->fd, how->to, piece, got,
+					      err));
 	}
 }
 

@@ -44,13 +44,13 @@ struct tarfs_copy {
 ek_status tarfs_copy(struct ek_tar_input *in, const struct tarfs_copy_how *how,
 		     struct tarfs_copy *copy, struct ek_err *err);
 
-/* Append to @fd, which is called @to. */
-ek_status tarfs_write_all(int fd, const char *to, const uint8_t *from, size_t n,
-			  struct ek_err *err);
-
 /* SHA-256 of @n bytes. */
 ek_status tarfs_sha256(const void *bytes, size_t n,
 		       uint8_t digest[EK_DIGEST_SIZE], struct ek_err *err);
+
+/* SHA-256 of all of the file @fd (borrowed), which is called @name. */
+ek_status tarfs_digest_fd(int fd, const char *name, const volatile int *cancel,
+			  uint8_t digest[EK_DIGEST_SIZE], struct ek_err *err);
 
 #define TARFS_DIGEST_TEXT (7 + 64 + 1)
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tarfs/verbs.h"
 
-#include "cli/json.h"
+#include "cli/leaves.h"
 #include "cli/message.h"
 #include "tarfs/record.h"
 
@@ -40,20 +40,6 @@ static void show_leaves(const struct record_leaves *l)
 	line("  leaves", l->path);
 	printf("  root of %" PRIu64 " leaves of %" PRIu64 " bytes: %s\n",
 	       l->count, l->leaf_size, root);
-}
-
-static void json_leaves(struct cli_json *j, const struct record_leaves *l)
-{
-	if (!l->path) {
-		cli_json_null(j, "leaves");
-		return;
-	}
-	cli_json_open(j, "leaves", '{');
-	cli_json_text(j, "path", l->path);
-	cli_json_unsigned(j, "leaf_size", l->leaf_size);
-	cli_json_unsigned(j, "count", l->count);
-	cli_json_hex(j, "root", l->root, sizeof(l->root));
-	cli_json_close(j);
 }
 
 static void show(const struct record *r)
@@ -136,7 +122,9 @@ static void json(const struct record *r)
 		cli_json_unsigned(&j, "device_bytes", d->bytes);
 		cli_json_unsigned(&j, "offset", d->offset);
 		cli_json_unsigned(&j, "tar_bytes", d->tar_bytes);
-		json_leaves(&j, &d->leaves);
+		cli_json_leaves(&j, "leaves", d->leaves.path,
+				d->leaves.leaf_size, d->leaves.count,
+				d->leaves.root);
 		cli_json_close(&j);
 	}
 	cli_json_close(&j);

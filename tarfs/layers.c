@@ -201,8 +201,10 @@ static ek_status index_one(struct image *image, size_t i,
 
 static ek_status merge(struct layer_tree *trees, size_t n,
 		       const struct tarfs_options *o, struct store *store,
-		       struct ek_build_stats *stats, struct ek_err *err)
+		       struct ek_build_stats *stats, char digest[65],
+		       struct ek_err *err)
 {
+	uint8_t sha[EK_DIGEST_SIZE];
 	struct ek_layer *layers[EK_LAYERS_MAX] = {NULL}, *merged;
 	const char *name = "merged.erofs";
 	size_t number;
@@ -218,12 +220,16 @@ static ek_status merge(struct layer_tree *trees, size_t n,
 	if (s == EK_OK)
 		s = build(merged, o, true, fd, name, stats, err);
 	ek_layer_free(merged);
+	if (s == EK_OK)
+		s = tarfs_digest_fd(fd, name, o->build.cancel, sha, err);
+	if (s == EK_OK)
+		ek_digest_hex(sha, digest);
 	return s;
 }
 
 ek_status layers_index(struct image *image, const struct tarfs_options *o,
 		       struct store *store, struct ek_build_stats *merged,
-		       struct ek_err *err)
+		       char digest[65], struct ek_err *err)
 {
 	struct layer_tree *trees = calloc(image->n, sizeof(*trees));
 	ek_status s = EK_OK;
@@ -237,7 +243,7 @@ ek_status layers_index(struct image *image, const struct tarfs_options *o,
 	for (size_t i = 0; s == EK_OK && i < image->n; i++)
 		s = index_one(image, i, &trees[i], o, store, err);
 	if (s == EK_OK)
-		s = merge(trees, image->n, o, store, merged, err);
+		s = merge(trees, image->n, o, store, merged, digest, err);
 	for (size_t i = 0; i < image->n; i++)
 		layer_tree_close(&trees[i]);
 	free(trees);

@@ -27,9 +27,12 @@ ek_status layer_tree_open(struct layer_tree *t, const struct image *image,
 			  struct ek_err *err);
 void layer_tree_close(struct layer_tree *t);
 
-/* The indexes of all layers and the merged one, into the store. */
+/*
+ * The indexes of all layers and the merged one, into the store. @digest gets
+ * that of the merged one in hexadecimal: who pins the record pins the index.
+ */
 ek_status layers_index(struct image *image, const struct tarfs_options *o,
 		       struct store *store, struct ek_build_stats *merged,
-		       struct ek_err *err);
+		       char digest[65], struct ek_err *err);
 
 #endif

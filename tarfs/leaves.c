@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tarfs/leaves.h"
 
+#include "cli/leaves.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,21 +29,6 @@ static bool put_before(const struct image *image, size_t i)
 	return false;
 }
 
-ek_status leaves_write(const struct ek_leaves *leaves, int fd, const char *name,
-		       struct ek_err *err)
-{
-	size_t n = ek_leaves_file_size(leaves);
-	uint8_t *bytes = malloc(n);
-	ek_status s;
-
-	if (!bytes)
-		return ek_fail(err, EK_NOMEM, "no memory for leaf digests");
-	ek_leaves_encode(leaves, bytes);
-	s = tarfs_write_all(fd, name, bytes, n, err);
-	free(bytes);
-	return s;
-}
-
 static ek_status put_one(const struct image_layer *l, struct store *store,
 			 struct ek_err *err)
 {
@@ -51,7 +38,7 @@ static ek_status put_one(const struct image_layer *l, struct store *store,
 
 	leaves_name(l->diff_id, name);
 	CLI_TRY(store_file(store, name, &fd, &number, err));
-	return leaves_write(l->leaves, fd, name, err);
+	return cli_leaves_write(l->leaves, fd, name, err);
 }
 
 ek_status leaves_put(const struct image *image, struct store *store,
@@ -63,41 +50,39 @@ ek_status leaves_put(const struct image *image, struct store *store,
 	return EK_OK;
 }
 
-static ek_status decode(struct ek_source *src, const struct record_leaves *l,
-			struct ek_leaves **table, struct ek_err *err)
+static ek_status decode(struct ek_source *src, uint64_t max,
+			const uint8_t *root, struct ek_leaves **table,
+			struct ek_err *err)
 {
-	uint64_t want = EK_LEAF_HEADER + l->count * 32;
 	uint8_t *bytes;
 	ek_status s;
 
 	/* The size is checked first: it is what is to be allocated. */
-	if (src->size != want)
-		return ek_fail(err, EK_DIFFERS,
-			       "%s: %llu bytes are not as many as %llu leaves "
-			       "need",
-			       l->path, (unsigned long long)src->size,
-			       (unsigned long long)l->count);
-	bytes = malloc((size_t)src->size);
+	if (src->size > max)
+		return ek_fail(err, EK_CORRUPT,
+			       "%llu bytes: too long for leaf digests",
+			       (unsigned long long)src->size);
+	bytes = malloc((size_t)src->size + 1);
 	if (!bytes)
 		return ek_fail(err, EK_NOMEM, "no memory for leaf digests");
 	s = ek_source_read(src, 0, bytes, (size_t)src->size, err);
 	if (s == EK_OK)
-		s = ek_leaves_decode(bytes, (size_t)src->size, l->root, table,
+		s = ek_leaves_decode(bytes, (size_t)src->size, root, table,
 				     err);
 	free(bytes);
-	return s == EK_OK ? s : ek_err_prefix(err, "%s", l->path);
+	return s;
 }
 
-static ek_status load(const struct record_leaves *l, struct ek_leaves **table,
-		      struct ek_err *err)
+ek_status leaves_load(const char *path, uint64_t max, const uint8_t *root,
+		      struct ek_leaves **table, struct ek_err *err)
 {
 	struct ek_source *src;
 	ek_status s;
 
-	CLI_TRY(ek_source_open_file(l->path, 0, &src, err));
-	s = decode(src, l, table, err);
+	CLI_TRY(ek_source_open_file(path, 0, &src, err));
+	s = decode(src, max, root, table, err);
 	ek_source_free(src);
-	return s;
+	return s == EK_OK ? s : ek_err_prefix(err, "%s", path);
 }
 
 static ek_status compare(const struct ek_leaves *table, struct ek_source *src,
@@ -130,8 +115,10 @@ ek_status leaves_verify(const struct record_leaves *l, const char *path,
 	struct ek_source *src = NULL;
 	ek_status s;
 
-	CLI_TRY(load(l, &table, err));
-	if (table->blob_size != n || table->leaf_size != l->leaf_size)
+	CLI_TRY(leaves_load(l->path, EK_LEAF_HEADER + l->count * 32, l->root,
+			    &table, err));
+	if (table->blob_size != n || table->leaf_size != l->leaf_size ||
+	    table->n != l->count)
 		s = ek_fail(err, EK_DIFFERS,
 			    "%s: of other bytes than the layer's", l->path);
 	else

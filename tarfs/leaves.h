@@ -19,9 +19,13 @@ const struct ek_leaves *leaves_of(const struct image *image, size_t i);
 /* The most that a table has: of EK_LEAVES_MAX leaves. */
 #define LEAVES_FILE_MAX (EK_LEAF_HEADER + (uint64_t)EK_LEAVES_MAX * 32)
 
-/* Write the file form to @fd, which is called @name. */
-ek_status leaves_write(const struct ek_leaves *leaves, int fd, const char *name,
-		       struct ek_err *err);
+/*
+ * Read the table in file @path; with @root, not NULL, it must lead to it:
+ * EK_DIFFERS. EK_CORRUPT: not a table, or longer than @max, which is at most
+ * LEAVES_FILE_MAX.
+ */
+ek_status leaves_load(const char *path, uint64_t max, const uint8_t *root,
+		      struct ek_leaves **table, struct ek_err *err);
 
 /* Write those of all layers. */
 ek_status leaves_put(const struct image *image, struct store *store,

@@ -50,23 +50,6 @@ static ek_status put_blob(struct store *store, const void *bytes, size_t n,
 	return store_put(store, name, bytes, n, err);
 }
 
-static ek_status digest_of(int fd, const char *name, uint64_t *bytes,
-			   const struct tarfs_options *o,
-			   char text[TARFS_DIGEST_TEXT], struct ek_err *err)
-{
-	uint8_t digest[EK_DIGEST_SIZE];
-	struct ek_source *src;
-	ek_status s;
-
-	CLI_TRY(ek_source_from_fd(fd, name, 0, &src, err));
-	*bytes = src->size;
-	s = ek_digest_source(src, o->build.cancel, digest, err);
-	ek_source_free(src);
-	if (s == EK_OK)
-		tarfs_digest_text(digest, text);
-	return s;
-}
-
 static ek_status build_one(struct image *image, size_t i,
 			   const struct tarfs_options *o, struct store *store,
 			   struct ek_err *err)
@@ -75,6 +58,7 @@ static ek_status build_one(struct image *image, size_t i,
 	struct ek_build_options how = o->build;
 	struct ek_build_stats stats = {0};
 	char name[96], text[TARFS_DIGEST_TEXT];
+	uint8_t sha[EK_DIGEST_SIZE];
 	struct layer_tree tree;
 	size_t number;
 	int fd;
@@ -89,7 +73,9 @@ static ek_status build_one(struct image *image, size_t i,
 	layer_tree_close(&tree);
 	if (s != EK_OK)
 		return ek_err_prefix(err, "layer %zu", i);
-	CLI_TRY(digest_of(fd, name, &l->native_bytes, o, text, err));
+	CLI_TRY(tarfs_digest_fd(fd, name, o->build.cancel, sha, err));
+	tarfs_digest_text(sha, text);
+	l->native_bytes = stats.bytes_out;
 	l->inodes = stats.inodes;
 	CLI_TRY(image_set(&l->native, text, err));
 	snprintf(name, sizeof(name), "blobs/sha256/%s", text + 7);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tarfs/record.h"
 
-#include "cli/json.h"
+#include "cli/leaves.h"
 #include "tarfs/leaves.h"
 
 #include <errno.h>
@@ -51,12 +51,8 @@ static void put_leaves(struct cli_json *j, const struct image *image, size_t i)
 		return;
 	}
 	leaves_name(image->layers[i].diff_id, name);
-	cli_json_open(j, "leaves", '{');
-	cli_json_text(j, "path", name);
-	cli_json_unsigned(j, "leaf_size", leaves->leaf_size);
-	cli_json_unsigned(j, "count", leaves->n);
-	cli_json_hex(j, "root", leaves->root, sizeof(leaves->root));
-	cli_json_close(j);
+	cli_json_leaves(j, "leaves", name, leaves->leaf_size, leaves->n,
+			leaves->root);
 }
 
 /* What a registry has of this layer, as the manifest says. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tarfs/share.h"
 
+#include "cli/leaves.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,9 +37,9 @@ static ek_status name_of(const struct tarfs_options *o,
 	char text[256], hex[65];
 	int n;
 
-	n = snprintf(text, sizeof(text), "%u %s %d %d %lld %llu %llu",
-		     INDEX_VERSION, PACKAGE_VERSION, (int)b->xattr_share,
-		     (int)b->time_mode, (long long)b->fixed_time,
+	n = snprintf(text, sizeof(text), "%u %s %d %lld %llu %llu",
+		     INDEX_VERSION, PACKAGE_VERSION, (int)b->time_mode,
+		     (long long)b->fixed_time,
 		     (unsigned long long)l->data.offset,
 		     (unsigned long long)l->data.file_bytes);
 	CLI_TRY(tarfs_sha256(text, (size_t)n, sha, err));
@@ -65,21 +67,6 @@ static ek_status open_plain(const char *path, int *fd, uint64_t *bytes,
 		close(*fd);
 	*fd = -1;
 	return ek_fail(err, EK_CHANGED, "%s: is not a file", path);
-}
-
-static ek_status digest(int fd, const char *path, const volatile int *cancel,
-			char hex[65], struct ek_err *err)
-{
-	uint8_t sha[EK_DIGEST_SIZE];
-	struct ek_source *src;
-	ek_status s;
-
-	CLI_TRY(ek_source_from_fd(fd, path, 0, &src, err));
-	s = ek_digest_source(src, cancel, sha, err);
-	ek_source_free(src);
-	if (s == EK_OK)
-		ek_digest_hex(sha, hex);
-	return s;
 }
 
 static int seal_text(char text[SEAL_MAX], const struct image_layer *l,
@@ -151,6 +138,7 @@ static ek_status index_whole(const char *path, const struct image_layer *l,
 			     const char *want, const volatile int *cancel,
 			     bool *whole, struct ek_err *err)
 {
+	uint8_t sha[EK_DIGEST_SIZE];
 	uint64_t bytes;
 	char hex[65];
 	ek_status s;
@@ -164,9 +152,12 @@ static ek_status index_whole(const char *path, const struct image_layer *l,
 		close(fd);
 		return EK_OK;
 	}
-	s = digest(fd, path, cancel, hex, err);
+	s = tarfs_digest_fd(fd, path, cancel, sha, err);
 	close(fd);
-	*whole = s == EK_OK && strcmp(hex, want) == 0;
+	if (s == EK_OK) {
+		ek_digest_hex(sha, hex);
+		*whole = strcmp(hex, want) == 0;
+	}
 	return s;
 }
 
@@ -257,8 +248,8 @@ static ek_status put_seal(const struct tarfs_options *o, const char *path,
 	struct ek_outfile *out;
 
 	CLI_TRY(ek_outfile_open(path, &how, &out, err));
-	if (tarfs_write_all(ek_outfile_fd(out), path, (const uint8_t *)text,
-			    strlen(text), err) != EK_OK) {
+	if (cli_write_all(ek_outfile_fd(out), path, text, strlen(text), err) !=
+	    EK_OK) {
 		ek_outfile_abort(out);
 		return err->status;
 	}
@@ -271,14 +262,17 @@ ek_status share_commit_index(const struct tarfs_options *o,
 			     struct ek_outfile *out, struct ek_err *err)
 {
 	char text[SEAL_MAX], hex[65];
+	uint8_t sha[EK_DIGEST_SIZE];
 	char *path;
 	ek_status s;
 
-	s = digest(ek_outfile_fd(out), l->index, o->build.cancel, hex, err);
+	s = tarfs_digest_fd(ek_outfile_fd(out), l->index, o->build.cancel, sha,
+			    err);
 	if (s != EK_OK) {
 		ek_outfile_abort(out);
 		return s;
 	}
+	ek_digest_hex(sha, hex);
 	seal_text(text, l, notes, hex);
 	CLI_TRY(ek_outfile_commit(out, err));
 	CLI_TRY(name_of(o, l, ".seal", &path, err));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tarfs/share.h"
 
+#include "cli/leaves.h"
 #include "tarfs/leaves.h"
 
 #include <errno.h>
@@ -67,28 +68,6 @@ ek_status share_open(const struct tarfs_options *o, const char *out,
 	return make(o->share, "/indexes", err);
 }
 
-static ek_status load(const char *path, struct ek_leaves **leaves,
-		      struct ek_err *err)
-{
-	struct ek_source *src;
-	uint8_t *bytes;
-	ek_status s;
-
-	CLI_TRY(ek_source_open_file(path, 0, &src, err));
-	bytes = src->size <= LEAVES_FILE_MAX ? malloc((size_t)src->size + 1)
-					     : NULL;
-	s = bytes ? ek_source_read(src, 0, bytes, (size_t)src->size, err)
-		  : ek_fail(err, EK_NOMEM, "no memory for %s", path);
-	if (s == EK_OK)
-		s = ek_leaves_decode(bytes, (size_t)src->size, NULL, leaves,
-				     err);
-	if (s != EK_OK)
-		ek_err_prefix(err, "%s", path);
-	free(bytes);
-	ek_source_free(src);
-	return s;
-}
-
 /* The tar of @path with the length that its table says. */
 static ek_status take(struct image_layer *l, char *path, struct ek_err *err)
 {
@@ -121,7 +100,9 @@ ek_status share_find(const struct tarfs_options *o, struct image_layer *l,
 
 	CLI_TRY(share_path(o, "leaves", l, "", &table, err));
 	*found = access(table, F_OK) == 0;
-	s = *found ? load(table, &l->leaves, err) : EK_OK;
+	s = EK_OK;
+	if (*found)
+		s = leaves_load(table, LEAVES_FILE_MAX, NULL, &l->leaves, err);
 	free(table);
 	if (s != EK_OK || !*found)
 		return s;
@@ -135,26 +116,22 @@ ek_status share_find(const struct tarfs_options *o, struct image_layer *l,
 ek_status share_begin(const struct tarfs_options *o, struct image_layer *l,
 		      struct ek_err *err)
 {
-	const struct ek_outfile_options how = {.size = sizeof(how),
-					       .no_sync = o->no_sync};
-
 	CLI_TRY(share_path(o, "blobs", l, ".tar", &l->path, err));
-	CLI_TRY(ek_outfile_open(l->path, &how, &l->sharing, err));
+	/* Whatever --no-sync says: others take it for whole without reading. */
+	CLI_TRY(ek_outfile_open(l->path, NULL, &l->sharing, err));
 	l->data = (struct range){.fd = ek_outfile_fd(l->sharing),
 				 .path = l->path};
 	return EK_OK;
 }
 
-static ek_status put_table(const struct tarfs_options *o,
-			   const struct image_layer *l, const char *path,
+static ek_status put_table(const struct image_layer *l, const char *path,
 			   struct ek_err *err)
 {
-	const struct ek_outfile_options how = {.size = sizeof(how),
-					       .no_sync = o->no_sync};
 	struct ek_outfile *out;
 
-	CLI_TRY(ek_outfile_open(path, &how, &out, err));
-	if (leaves_write(l->leaves, ek_outfile_fd(out), path, err) != EK_OK) {
+	CLI_TRY(ek_outfile_open(path, NULL, &out, err));
+	if (cli_leaves_write(l->leaves, ek_outfile_fd(out), path, err) !=
+	    EK_OK) {
 		ek_outfile_abort(out);
 		return err->status;
 	}
@@ -176,7 +153,7 @@ ek_status share_commit(const struct tarfs_options *o, struct image_layer *l,
 	l->sharing = NULL;
 	CLI_TRY(ek_outfile_commit(out, err));
 	CLI_TRY(share_path(o, "leaves", l, "", &table, err));
-	s = put_table(o, l, table, err);
+	s = put_table(l, table, err);
 	free(table);
 	return s;
 }

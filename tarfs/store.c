@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tarfs/store.h"
 
+#include "cli/leaves.h"
 #include "cli/options.h"
 
 #include <dirent.h>
@@ -192,22 +193,11 @@ void store_drop(struct store *s, size_t number)
 ek_status store_put(struct store *s, const char *name, const void *bytes,
 		    size_t n, struct ek_err *err)
 {
-	const char *from = bytes;
 	size_t number;
 	int fd;
 
 	CLI_TRY(store_file(s, name, &fd, &number, err));
-	while (n) {
-		ssize_t w = write(fd, from, n);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w < 0)
-			return ek_fail_sys(err, errno, "%s/%s", s->path, name);
-		from += w;
-		n -= (size_t)w;
-	}
-	return EK_OK;
+	return cli_write_all(fd, name, bytes, n, err);
 }
 
 static bool has(const struct store *s, const char *dir, const char *name)

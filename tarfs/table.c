@@ -36,7 +36,8 @@ static const struct cli_option options[] = {
 	 "convert: decompressed layers and indexes of layers go to DIR, where "
 	 "other images find them",
 	 "each OUT has its own", NULL, 0},
-	{OPT_ALGORITHM, NULL, 'z', CLI_REQUIRED, "ALGORITHM[,[level=]LEVEL]",
+	{OPT_ALGORITHM, NULL, 'z', CLI_REQUIRED,
+	 "ALGORITHM[,[level=]LEVEL][,KEY=VALUE...]",
 	 "with --format=erofs: compress, as mkfs.erofs does", "no compression",
 	 "Images", 0},
 	{OPT_PCLUSTER, NULL, 'C', CLI_REQUIRED, "SIZE",
