@@ -76,6 +76,54 @@ static ek_status learn(struct image_layer *l, struct tarfs_copy *c,
 	return EK_OK;
 }
 
+/* All bytes of @r, as @how says. */
+static ek_status through(const struct range *r,
+			 const struct tarfs_copy_how *how, struct tarfs_copy *c,
+			 struct ek_err *err)
+{
+	struct range_source src;
+	struct ek_tar_input *in = NULL;
+	ek_status s;
+
+	CLI_TRY(range_open(r, &src, err));
+	s = ek_tar_input_from_source(src.slice, &in, err);
+	if (s == EK_OK)
+		s = tarfs_copy(in, how, c, err);
+	ek_tar_input_free(in);
+	range_close(&src);
+	return s;
+}
+
+/*
+ * The tar that --share found: it is what will be mounted, whatever the input
+ * has. Its leaf digests came with it.
+ */
+static ek_status check_found(struct expand *x, const struct image_layer *l,
+			     struct ek_err *err)
+{
+	const struct tarfs_copy_how how = {
+		.name = l->data.path,
+		.fd = -1,
+		.leaves = true,
+		.stop = &x->stop,
+	};
+	struct tarfs_copy c = {0};
+	char got[TARFS_DIGEST_TEXT];
+	ek_status s = EK_OK;
+
+	CLI_TRY(through(&l->data, &how, &c, err));
+	tarfs_digest_text(c.digest, got);
+	if (strcmp(l->diff_id, got) != 0)
+		s = ek_fail(err, EK_DIFFERS, "%s is damaged: its digest is %s",
+			    l->data.path, got);
+	else if (memcmp(c.leaves->root, l->leaves->root,
+			sizeof(l->leaves->root)) != 0)
+		s = ek_fail(err, EK_DIFFERS, "%s: its leaf digests are damaged",
+			    l->data.path);
+	ek_leaves_free(c.leaves);
+	return s;
+}
+
 static ek_status one(struct expand *x, size_t i, struct ek_err *err)
 {
 	struct image_layer *l = &x->image->layers[i];
@@ -83,21 +131,17 @@ static ek_status one(struct expand *x, size_t i, struct ek_err *err)
 		.name = l->in.path,
 		.fd = l->path && !l->plain ? l->data.fd : -1,
 		.to = l->data.path,
-		.leaves = l->same == i && tarfs_leaves(x->o),
+		.leaves = l->same == i && !l->leaves && tarfs_leaves(x->o),
 		.stop = &x->stop,
 		.meter = x->meter,
 	};
-	struct range_source src;
-	struct ek_tar_input *in = NULL;
 	struct tarfs_copy c = {0};
 	ek_status s;
 
-	CLI_TRY(range_open(&l->in, &src, err));
-	s = ek_tar_input_from_source(src.slice, &in, err);
-	if (s == EK_OK)
-		s = tarfs_copy(in, &how, &c, err);
-	if (s == EK_OK)
-		s = compare(l, i, &c, err);
+	CLI_TRY(through(&l->in, &how, &c, err));
+	s = compare(l, i, &c, err);
+	if (s == EK_OK && l->shared_fd >= 0)
+		s = check_found(x, l, err);
 	if (s == EK_OK) {
 		/* Others look at this layer to see whether theirs is equal. */
 		pthread_mutex_lock(&x->lock);
@@ -107,8 +151,6 @@ static ek_status one(struct expand *x, size_t i, struct ek_err *err)
 	if (s == EK_OK && l->sharing)
 		s = share_commit(x->o, l, err);
 	ek_leaves_free(c.leaves);
-	ek_tar_input_free(in);
-	range_close(&src);
 	return s;
 }
 
@@ -212,7 +254,10 @@ static ek_status prepare(struct expand *x, struct store *store, size_t *jobs,
 	return EK_OK;
 }
 
-/* A layer that is there already has the same data. */
+/*
+ * A layer that is there already has the same data, so what was checked of its
+ * own bytes says nothing of what is used when that was not read.
+ */
 static ek_status share(struct image *image, struct ek_err *err)
 {
 	for (size_t i = 0; i < image->n; i++) {
@@ -223,7 +268,8 @@ static ek_status share(struct image *image, struct ek_err *err)
 			continue;
 		l->data = first->data;
 		l->plain = true;
-		l->checked |= first->checked && image_alike(l, first);
+		l->checked |= image_alike(l, first);
+		l->checked &= first->checked;
 		CLI_TRY(image_set(&l->blob, first->blob, err));
 	}
 	return EK_OK;

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from lib import oci, tars
+from lib import leaves, oci, tars
 from lib.content import noise, text
 from lib.run import environment
 from test_tarfs_convert import A, B, C, extracted, listing, record
@@ -115,6 +115,55 @@ def test_what_is_shared_is_whole(tarfs, work):
     tarfs.fails(*argv, source, "-o", work + "/o3", code=1)
     for option in ("--format=erofs", "--leaf-digests=0"):
         tarfs.fails(*argv, option, source, "-o", work + "/o3", code=16)
+
+
+@pytest.mark.parametrize("option", ["--check-digests", "--leaf-digests"])
+@pytest.mark.parametrize("what", ["blobs", "leaves"])
+def test_who_asks_gets_the_shared_tar_looked_at(tarfs, work, option, what):
+    """It is what is mounted, whatever the layout's own layer is."""
+    common = work + "/common"
+    source = layout(work, "l", [A, C])
+    convert(tarfs, common, source, work + "/o1")
+    again = convert(tarfs, common, source, work + "/o2", option)
+    assert [x["checked"] for x in again["layers"]] == [True, True]
+    path = os.path.join(common, what, "sha256-" + oci.sha(C) +
+                        (".tar" if what == "blobs" else ""))
+    data = bytearray(contents(path))
+    if what == "blobs":
+        data[1024] ^= 1
+    else:
+        data = leaves.table(bytes(len(C)))
+    oci.write(path, bytes(data))
+    again = convert(tarfs, common, source, work + "/o3")
+    assert [x["checked"] for x in again["layers"]] == [False, False]
+    result = tarfs.fails("convert", "--quiet", "--share=" + common, option,
+                         source, "-o", work + "/o4", code=1)
+    assert "sha256-" + oci.sha(C) in result.errors
+    assert "damaged" in result.errors
+
+
+def test_what_is_not_read_is_not_called_checked(tarfs, work):
+    """Nor when the layout has it once more, in other bytes."""
+    common = work + "/common"
+    source = layout(work, "l", [A], "gzip")
+    convert(tarfs, common, source, work + "/o1")
+    source = layout(work, "l2", [A, C, A], ["gzip", "gzip", "zstd"])
+    again = convert(tarfs, common, source, work + "/o2")
+    assert [x["checked"] for x in again["layers"]] == [False, True, False]
+    again = convert(tarfs, common, source, work + "/o3", "--check-digests")
+    assert [x["checked"] for x in again["layers"]] == [True] * 3
+
+
+def test_a_table_that_is_too_long(tarfs, work):
+    common = work + "/common"
+    source = layout(work, "l", [A])
+    convert(tarfs, common, source, work + "/o1")
+    path = common + "/leaves/sha256-" + oci.sha(A)
+    os.truncate(path, 3 << 30)
+    result = tarfs.fails("convert", "--quiet", "--share=" + common, source,
+                         "-o", work + "/o2", code=1)
+    assert path in result.errors
+    assert "too long for leaf digests" in result.errors
 
 
 @pytest.fixture(scope="module")
