@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from lib import oci
+from lib import erofs, oci
 from lib.content import noise
 
 BLOCK = 512
@@ -57,3 +57,29 @@ def test_runs(mkfs, fsck, work, order):
         with open(os.path.join(to, name), "rb") as f:
             got[name] = f.read()
     assert got == want
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_runs_have_a_limit(mkfs, work, more):
+    """A map of zeros, which a file of holes can be, is a run a chunk."""
+    small = layer(mkfs, work, "a", ["alternating"])
+    image = erofs.Image(small)
+    old = image.inode("a-alternating")
+    nid = (len(image.data) - image.meta) // 32
+    n = (1 << 22) + more
+    image.data += image.data[old.pos:old.body]
+    at = image.meta + nid * 32
+    image.put("<I", at + 8, n * BLOCK)
+    image.put("<I", at + 16, 0)  # chunks of a block, by 4 bytes each
+    image.entry("a-alternating").put_nid(nid)
+    blocks = -(-(len(image.data) + n * 4) // BLOCK)
+    image.put("<I", erofs.SB + 36, blocks)
+    image.seal()
+    oci.write(small, bytes(image.data))
+    os.truncate(small, blocks * BLOCK)
+    out = work + "/out.erofs"
+    if not more:
+        mkfs.ok("--quiet", out, small)
+        return
+    result = mkfs.fails("--quiet", out, small, code=1)
+    assert "more than 4194304 items" in result.errors
