@@ -6,8 +6,6 @@
 
 #include "cachefilesd/serve/trace.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,26 +27,6 @@ static struct image *get(struct ekd_service *s, const char *which,
 	return NULL;
 }
 
-/* Of use to a successor: it goes on with it. */
-static ek_status save(struct ekd_service *s, const struct image *image,
-		      struct ek_err *err)
-{
-	int dir = openat(s->images_dir, image->id,
-			 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	char *text = NULL;
-	ek_status status;
-	size_t n;
-
-	if (dir < 0)
-		return ek_fail_sys(err, errno, "images/%s", image->id);
-	status = ekd_record_print(&image->record, &text, &n, err);
-	if (status == EK_OK)
-		status = files_put(dir, "image.json", text, n, err);
-	free(text);
-	close(dir);
-	return status;
-}
-
 ek_status ekd_service_complete(struct ekd_service *service, const char *which,
 			       bool on, struct ek_err *err)
 {
@@ -65,7 +43,7 @@ ek_status ekd_service_complete(struct ekd_service *service, const char *which,
 	pthread_mutex_unlock(&service->lock);
 	if (change) {
 		image_complete(image, on);
-		status = save(service, image, err);
+		status = image_save(service, image, err);
 	}
 	/* It may have been given up since it was asked for. */
 	for (uint32_t i = 0; on && i < image->record.n_blobs; i++)

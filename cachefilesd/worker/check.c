@@ -97,15 +97,7 @@ static ek_status read_blob(struct ek_source *src, uint64_t offset, void *to,
 {
 	struct ekd_served *served = ((struct blob_source *)src)->blob->served;
 
-	while (n) {
-		size_t piece = n < EKD_READ_MAX ? n : EKD_READ_MAX;
-
-		EK_TRY(ekd_served_pread(served, offset, to, piece, err));
-		to = (char *)to + piece;
-		offset += piece;
-		n -= piece;
-	}
-	return EK_OK;
+	return ekd_served_pread(served, offset, to, n, err);
 }
 
 static void free_blob(struct ek_source *src)

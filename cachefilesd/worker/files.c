@@ -10,22 +10,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+ek_status files_open(struct ekd_service *s, const char *id, int *dir,
+		     struct ek_err *err)
+{
+	*dir = openat(s->images_dir, id,
+		      O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return *dir < 0 ? ek_fail_sys(err, errno, "images/%s", id) : EK_OK;
+}
+
 ek_status files_make(struct ekd_service *s, const char *id, int *dir,
 		     struct ek_err *err)
 {
 	files_remove(s, id);
 	if (mkdirat(s->images_dir, id, 0700) < 0)
 		return ek_fail_sys(err, errno, "cannot make images/%s", id);
-	*dir = openat(s->images_dir, id,
-		      O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (*dir < 0)
-		return ek_fail_sys(err, errno, "images/%s", id);
-	return EK_OK;
+	return files_open(s, id, dir, err);
 }
 
-static ek_status write_all(int fd, const char *bytes, size_t n,
-			   const char *name, struct ek_err *err)
+ek_status files_write(int fd, const void *from, size_t n, const char *name,
+		      struct ek_err *err)
 {
+	const char *bytes = from;
+
 	while (n) {
 		ssize_t did = write(fd, bytes, n);
 
@@ -52,7 +58,7 @@ ek_status files_put(int dir, const char *name, const void *bytes, size_t n,
 		    0600);
 	if (fd < 0)
 		return ek_fail_sys(err, errno, "cannot make %s", name);
-	s = write_all(fd, bytes, n, name, err);
+	s = files_write(fd, bytes, n, name, err);
 	if (s == EK_OK && fdatasync(fd) < 0)
 		s = ek_fail_sys(err, errno, "cannot sync %s", name);
 	close(fd);
@@ -61,6 +67,16 @@ ek_status files_put(int dir, const char *name, const void *bytes, size_t n,
 	if (s == EK_OK && fsync(dir) < 0)
 		s = ek_fail_sys(err, errno, "cannot sync %s", name);
 	return s;
+}
+
+int files_nameless(struct ekd_service *s, struct ek_err *err)
+{
+	int fd = openat(s->images_dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC,
+			0600);
+
+	if (fd < 0)
+		ek_fail_sys(err, errno, "cannot make a file");
+	return fd;
 }
 
 ek_status files_read(int fd, const char *what, size_t most, char **bytes,
@@ -111,12 +127,11 @@ ek_status files_get(int dir, const char *name, size_t most, char **bytes,
 
 void files_remove(struct ekd_service *s, const char *id)
 {
-	int fd = openat(s->images_dir, id,
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	struct dirent *entry;
 	DIR *dir;
+	int fd;
 
-	if (fd < 0)
+	if (files_open(s, id, &fd, NULL) != EK_OK)
 		return;
 	dir = fdopendir(fd);
 	if (!dir) {

@@ -27,12 +27,6 @@ void image_id(const char *target, char id[EKD_IMAGE_ID])
 	snprintf(id, EKD_IMAGE_ID, "i%.16s", sha + 7);
 }
 
-static bool busy(const struct image *image)
-{
-	return image->state == EKD_IMAGE_MOUNTING ||
-	       image->state == EKD_IMAGE_UNMOUNTING;
-}
-
 struct image *image_find(struct ekd_service *s, const char *which)
 {
 	struct image *at;
@@ -43,7 +37,7 @@ struct image *image_find(struct ekd_service *s, const char *which)
 			if (strcmp(at->record.target, which) == 0 ||
 			    strcmp(at->id, which) == 0)
 				break;
-		if (!at || !busy(at))
+		if (!at || !image_busy(at))
 			break;
 		pthread_cond_wait(&s->changed, &s->lock);
 	}
@@ -134,6 +128,24 @@ void image_free(struct image *image)
 	free(image);
 }
 
+ek_status image_save(struct ekd_service *s, const struct image *image,
+		     struct ek_err *err)
+{
+	ek_status status;
+	char *text;
+	size_t n;
+	int dir;
+
+	EK_TRY(files_open(s, image->id, &dir, err));
+	status = ekd_record_print(&image->record, &text, &n, err);
+	if (status == EK_OK) {
+		status = files_put(dir, "image.json", text, n, err);
+		free(text);
+	}
+	close(dir);
+	return status;
+}
+
 /* Open blob @i, with digests from the image's directory if need be. */
 static ek_status open_blob(struct ekd_service *s, struct image *image,
 			   uint32_t i, int dir, bool fresh, struct ek_err *err)
@@ -173,11 +185,12 @@ static ek_status open_blob(struct ekd_service *s, struct image *image,
 ek_status image_open_blobs(struct ekd_service *s, struct image *image,
 			   bool fresh, struct ek_err *err)
 {
-	int dir = openat(s->images_dir, image->id,
-			 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	ek_status status = EK_OK;
 	struct ek_err why;
+	int dir;
 
+	/* Without one, it is told where digests are looked for. */
+	files_open(s, image->id, &dir, NULL);
 	image->blobs = calloc(image->record.n_blobs + 1, sizeof(struct blob *));
 	if (!image->blobs)
 		status = ek_fail(err, EK_NOMEM, "no memory for blobs");

@@ -67,14 +67,7 @@ static ek_status copy(int from, int to, struct ekd_sha *sha, char *buffer,
 
 	while ((n = read(from, buffer, COPY)) > 0) {
 		ekd_sha_add(sha, buffer, (size_t)n);
-		for (ssize_t did = 0; did < n;) {
-			ssize_t w = write(to, buffer + did, (size_t)(n - did));
-
-			if (w <= 0)
-				return ek_fail_sys(err, errno,
-						   "cannot write the index");
-			did += w;
-		}
+		EK_TRY(files_write(to, buffer, (size_t)n, "the index", err));
 		all += (uint64_t)n;
 		if (all > INDEX_MAX)
 			return ek_fail(err, EK_LIMIT,

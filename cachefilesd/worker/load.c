@@ -51,14 +51,12 @@ static bool is_mounted(const struct mounts *mounts, const char *id)
 static ek_status read_record(struct ekd_service *s, struct image *image,
 			     struct ek_err *err)
 {
-	int dir = openat(s->images_dir, image->id,
-			 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	char *bytes;
 	ek_status status;
+	char *bytes;
 	size_t n;
+	int dir;
 
-	if (dir < 0)
-		return ek_fail_sys(err, errno, "images/%s", image->id);
+	EK_TRY(files_open(s, image->id, &dir, err));
 	status = files_get(dir, "image.json", EKD_RECORD_MAX, &bytes, &n, err);
 	close(dir);
 	if (status != EK_OK)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cachefilesd/worker/priv.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,8 +100,7 @@ static ek_status enter(struct ekd_service *s, struct image *image, bool *again,
 		for (at = s->images; at; at = at->next)
 			if (strcmp(at->id, image->id) == 0)
 				break;
-		if (!at || (at->state != EKD_IMAGE_MOUNTING &&
-			    at->state != EKD_IMAGE_UNMOUNTING))
+		if (!at || !image_busy(at))
 			break;
 		pthread_cond_wait(&s->changed, &s->lock);
 	}
@@ -120,18 +117,6 @@ static ek_status enter(struct ekd_service *s, struct image *image, bool *again,
 		s->images = image;
 	}
 	pthread_mutex_unlock(&s->lock);
-	return status;
-}
-
-static ek_status save(struct image *image, int dir, struct ek_err *err)
-{
-	ek_status status;
-	char *text;
-	size_t n;
-
-	EK_TRY(ekd_record_print(&image->record, &text, &n, err));
-	status = files_put(dir, "image.json", text, n, err);
-	free(text);
 	return status;
 }
 
@@ -166,6 +151,7 @@ static ek_status bring_up(struct ekd_service *s,
 	EK_TRY(files_make(s, image->id, &dir, err));
 	status = r->index ? prepare_index(s, r, image, dir, err)
 			  : prepare_native(s, r, image, dir, err);
+	close(dir);
 	if (status == EK_OK)
 		status = image_open_blobs(s, image, true, err);
 	image_drop_kept(image);
@@ -176,8 +162,7 @@ static ek_status bring_up(struct ekd_service *s,
 	ekd_steps_pass(s->o.steps, "image:prepared");
 	/* Before the kernel has it: else a successor would not know it. */
 	if (status == EK_OK)
-		status = save(image, dir, err);
-	close(dir);
+		status = image_save(s, image, err);
 	if (status != EK_OK)
 		return status;
 	ekd_steps_pass(s->o.steps, "image:recorded");
@@ -201,12 +186,11 @@ ek_status ekd_service_mount(struct ekd_service *service,
 	status = fill(image, request, err);
 	if (status == EK_OK)
 		status = enter(service, image, &again, err);
+	text_put(id, EKD_IMAGE_ID, image->id);
 	if (status != EK_OK || again) {
-		text_put(id, EKD_IMAGE_ID, image->id);
 		image_free(image);
 		return status;
 	}
-	text_put(id, EKD_IMAGE_ID, image->id);
 	status = bring_up(service, request, image, err);
 	if (status == EK_OK) {
 		ekd_log_event(service->o.log, EKD_LOG_INFO, "mounted", "image",
@@ -242,8 +226,7 @@ static struct image *begin_umount(struct ekd_service *s, const char *which,
 	}
 	pthread_mutex_lock(&s->lock);
 	image->users--;
-	if (image->state == EKD_IMAGE_UNMOUNTING ||
-	    image->state == EKD_IMAGE_MOUNTING) {
+	if (image_busy(image)) {
 		image = NULL;
 		ek_fail(err, EK_EXISTS, "%s: something is being done with it",
 			which);
@@ -274,7 +257,6 @@ ek_status ekd_service_umount(struct ekd_service *service, const char *which,
 	enum ekd_image_state was;
 	struct image *image = begin_umount(service, which, &was, err);
 	ek_status status;
-	char id[EKD_IMAGE_ID];
 
 	if (!image)
 		return err->status;
@@ -286,8 +268,7 @@ ek_status ekd_service_umount(struct ekd_service *service, const char *which,
 	ekd_steps_pass(service->o.steps, "image:unmounted");
 	ekd_log_event(service->o.log, EKD_LOG_INFO, "unmounted", "image",
 		      image->id, "target", image->record.target, NULL);
-	text_put(id, EKD_IMAGE_ID, image->id);
-	files_remove(service, id);
+	files_remove(service, image->id);
 	ekd_steps_pass(service->o.steps, "image:removed");
 	image_remove(service, image);
 	return EK_OK;
@@ -297,22 +278,13 @@ ek_status ekd_service_umount(struct ekd_service *service, const char *which,
 static ek_status go_direct(struct ekd_service *s, struct image *image,
 			   struct ek_err *err)
 {
-	int dir;
-	ek_status status;
-
 	for (uint32_t i = 0; image->blobs && i < image->record.n_blobs; i++) {
 		struct ekd_record_blob *r = &image->record.blobs[i];
 
 		if (!r->direct)
 			r->direct = blob_use_direct(image->blobs[i]);
 	}
-	dir = openat(s->images_dir, image->id,
-		     O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (dir < 0)
-		return ek_fail_sys(err, errno, "images/%s", image->id);
-	status = save(image, dir, err);
-	close(dir);
-	return status;
+	return image_save(s, image, err);
 }
 
 ek_status ekd_service_remount(struct ekd_service *service, const char *which,

@@ -24,7 +24,6 @@
 
 struct native {
 	struct ekd_service *s;
-	const struct ekd_mount_request *request;
 	struct image *image;
 	int dir;
 	struct ekd_reference ref; /* with the manifest's digest */
@@ -157,7 +156,6 @@ ek_status prepare_native(struct ekd_service *s,
 {
 	struct native n = {
 		.s = s,
-		.request = request,
 		.image = image,
 		.dir = dir,
 		.untrusted = request->has_untrusted ? request->untrusted

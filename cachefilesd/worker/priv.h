@@ -129,6 +129,15 @@ void image_release(struct ekd_service *s, struct image *image);
 ek_status image_open_blobs(struct ekd_service *s, struct image *image,
 			   bool fresh, struct ek_err *err);
 void image_free(struct image *image);
+/* Put its record in the place of that which is kept: a successor goes by it. */
+ek_status image_save(struct ekd_service *s, const struct image *image,
+		     struct ek_err *err);
+/* Something is being done with it. The service's lock is held. */
+static inline bool image_busy(const struct image *image)
+{
+	return image->state == EKD_IMAGE_MOUNTING ||
+	       image->state == EKD_IMAGE_UNMOUNTING;
+}
 /* Fetch all of it, or no more; what is open of it. */
 void image_complete(struct image *image, bool on);
 /* Let go of the blobs that were kept for it. */
@@ -150,10 +159,18 @@ void image_remove(struct ekd_service *s, struct image *image);
 /* files.c: images/ID of the state directory */
 
 #define INDEX_NAME "index.erofs"
+/* The directory of image @id. */
+ek_status files_open(struct ekd_service *s, const char *id, int *dir,
+		     struct ek_err *err);
+/* The same, made anew. */
 ek_status files_make(struct ekd_service *s, const char *id, int *dir,
 		     struct ek_err *err);
 ek_status files_put(int dir, const char *name, const void *bytes, size_t n,
 		    struct ek_err *err);
+ek_status files_write(int fd, const void *bytes, size_t n, const char *name,
+		      struct ek_err *err);
+/* A file without a name, to read and write; -1 with a failure. */
+int files_nameless(struct ekd_service *s, struct ek_err *err);
 /* All of a file of at most @most bytes; free(*bytes). */
 ek_status files_get(int dir, const char *name, size_t most, char **bytes,
 		    size_t *n, struct ek_err *err);

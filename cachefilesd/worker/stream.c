@@ -13,7 +13,6 @@
 #include <erofskit/trust.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +22,17 @@ struct stream {
 	uint64_t n, most;
 	struct ek_leaf_maker *maker; /* NULL: none are made */
 };
+
+static ek_status stream_open(struct ekd_service *s, const char *digest,
+			     struct stream *st, struct ek_err *err)
+{
+	st->fd = files_nameless(s, err);
+	if (st->fd < 0)
+		return EK_IO;
+	ekd_log_event(s->o.log, EKD_LOG_INFO, "streaming", "blob", digest,
+		      NULL);
+	return EK_OK;
+}
 
 static ek_status take(void *arg, const uint8_t *bytes, size_t n,
 		      struct ek_err *err)
@@ -34,16 +44,7 @@ static ek_status take(void *arg, const uint8_t *bytes, size_t n,
 			       "it is longer than its manifest says");
 	if (st->maker)
 		EK_TRY(ek_leaf_maker_add(st->maker, bytes, n, err));
-	for (size_t did = 0; did < n;) {
-		ssize_t w = pwrite(st->fd, bytes + did, n - did,
-				   (off_t)(st->n + did));
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0)
-			return ek_fail_sys(err, errno, "cannot keep a layer");
-		did += (size_t)w;
-	}
+	EK_TRY(files_write(st->fd, bytes, n, "a layer", err));
 	st->n += n;
 	return EK_OK;
 }
@@ -133,12 +134,7 @@ ek_status stream_blob(struct ekd_service *s, const struct ekd_reference *ref,
 	EK_TRY(ekd_blob_name_of(digest, name, err));
 	if (is_here(s, name, digest, blob))
 		return EK_OK;
-	st.fd = openat(s->images_dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC,
-		       0600);
-	if (st.fd < 0)
-		return ek_fail_sys(err, errno, "cannot make a file");
-	ekd_log_event(s->o.log, EKD_LOG_INFO, "streaming", "blob", digest,
-		      NULL);
+	EK_TRY(stream_open(s, digest, &st, err));
 	status = stream_to(s, ref, digest, name, &st, blob, err);
 	ek_leaf_maker_free(st.maker);
 	close(st.fd);
@@ -211,12 +207,7 @@ static ek_status fetch_packed(struct ekd_service *s,
 	struct stream st = {.fd = -1, .most = size};
 	ek_status status;
 
-	st.fd = openat(s->images_dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC,
-		       0600);
-	if (st.fd < 0)
-		return ek_fail_sys(err, errno, "cannot make a file");
-	ekd_log_event(s->o.log, EKD_LOG_INFO, "streaming", "blob", digest,
-		      NULL);
+	EK_TRY(stream_open(s, digest, &st, err));
 	status = ekd_fetch_stream(s->fetch, ref, digest, take, &st, err);
 	if (status == EK_OK)
 		status = unpack(&st, digest, blob, err);
