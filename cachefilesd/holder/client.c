@@ -118,7 +118,7 @@ static struct ekd_message *new_message(uint32_t op, struct ek_err *err)
 	return message;
 }
 
-/* @to has @n bytes; the caller gave a text that is too long or NULL. */
+/* EK_INVALID: @text with its NUL does not fit the @n bytes of @to. */
 static ek_status put_text(char *to, size_t n, const char *text,
 			  struct ek_err *err)
 {

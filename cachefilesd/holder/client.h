@@ -83,8 +83,9 @@ ek_status ekd_holder_overlay(struct ekd_holder *holder,
 			     const struct ekd_overlay *overlay,
 			     struct ek_err *err);
 /*
- * Unmount what was mounted under @id (overlays above it first: the caller).
- * EKD_UMOUNT_LAZY detaches. EK_NOTFOUND: no such mount.
+ * Unmount what was mounted under @id. EKD_UMOUNT_LAZY detaches it while it is
+ * in use; else that is EK_IO with EBUSY. EK_EXISTS: an overlay is above it;
+ * EK_NOTFOUND: no such mount.
  */
 ek_status ekd_holder_umount(struct ekd_holder *holder, const char *id,
 			    uint32_t flags, struct ek_err *err);
@@ -112,9 +113,10 @@ ek_status ekd_holder_credentials(struct ekd_holder *holder, const char *host,
 				 char to[EKD_SECRET], struct ek_err *err);
 
 /*
- * End the service. Refused (EK_EXISTS, text names one) while mounts exist,
- * unless EKD_STOP_KEEP: then the worker goes on without a holder until the
- * next `run`. Otherwise hooks->stop comes.
+ * End the service. Refused (EK_EXISTS, text names one) while mounts read
+ * through the door; complete ones do not. With EKD_STOP_KEEP the holder alone
+ * ends, and the worker goes on until the next `run`; without, hooks->stop
+ * comes.
  */
 ek_status ekd_holder_stop(struct ekd_holder *holder, uint32_t flags,
 			  struct ek_err *err);

@@ -6,7 +6,8 @@
  * The holder: the small process with root's rights. It opens and mounts the
  * door, keeps every descriptor, mounts and unmounts on requests whose every
  * field it checks, starts and watches the worker. It reads no network, no
- * JSON, decompresses nothing, and takes no memory once it runs.
+ * JSON, decompresses nothing, and takes no memory once it runs, but for a
+ * record at a time when it makes a lost door anew.
  */
 
 #include "cachefilesd/holder/protocol.h"

@@ -6,8 +6,9 @@
  * What the files of the store share.
  *
  * Locks, in the order in which they are taken:
- *	work		one pass of checkpoint, verification or gc at a time
- *	evict		one eviction at a time
+ *	work		one pass over all blobs at a time: checkpoint, gc, or
+ *			a slice of comparing what is not yet believed
+ *	evict		one eviction, or gc, at a time
  *	blob->map_lock	what is on disk about a blob; held over eviction,
  *			so that a pinned blob loses nothing any more
  *	store->lock	list of blobs, counters, the keeper's state; never held

@@ -73,7 +73,7 @@ struct ekd_store_options {
 ek_status ekd_store_open(const char *path,
 			 const struct ekd_store_options *options,
 			 struct ekd_store **store, struct ek_err *err);
-/* Checkpoints all and closes; every blob must be closed before. */
+/* NULL allowed. Every blob must be closed before, which checkpoints it. */
 void ekd_store_close(struct ekd_store *store);
 
 /*
