@@ -190,7 +190,7 @@ static ek_status start(struct work *w, struct ek_err *err)
 	EK_TRY(ekd_boot_seccomp(&w->boot, err));
 	EK_TRY(ekd_holder_connect(&w->boot.fds, w->boot.shared, &hooks,
 				  &w->holder, err));
-	EK_TRY(ekd_boot_heartbeat(&w->boot, NULL, NULL, err));
+	EK_TRY(ekd_boot_heartbeat(&w->boot, err));
 	EK_TRY(ekd_service_start(w->service, w->holder, err));
 	EK_TRY(ekd_holder_ready(w->holder, err));
 	return ekd_api_start(w->api, err);

@@ -7,17 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Keys of one object that are held against each other. */
-#define KEYS 64
-
 struct level {
 	bool array;
 	unsigned index;	 /* of the element */
 	size_t path_end; /* of the object's own path */
 	/* Keys so far, as they are written. */
 	unsigned n;
-	const char *key[KEYS];
-	size_t length[KEYS];
+	const char *key[EKD_JSON_KEYS];
+	size_t length[EKD_JSON_KEYS];
 };
 
 struct scan {
@@ -93,7 +90,7 @@ static bool add_key(struct level *at, const char *key, size_t n)
 	for (unsigned i = 0; i < at->n; i++)
 		if (at->length[i] == n && memcmp(at->key[i], key, n) == 0)
 			return true;
-	if (at->n < KEYS) {
+	if (at->n < EKD_JSON_KEYS) {
 		at->key[at->n] = key;
 		at->length[at->n++] = n;
 	}

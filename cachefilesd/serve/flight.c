@@ -331,6 +331,7 @@ static ek_status send_request(struct ekd_flight *f, struct ek_err *err)
 		EKD_DEMAND, EKD_READAHEAD, EKD_READAHEAD, EKD_BACKGROUND};
 	uint64_t bytes = ekd_run_bytes(s, f->first, f->end);
 	bool demand = f->why == EKD_WHY_DEMAND;
+	ek_status status;
 
 	f->state = EKD_FETCHING;
 	f->started = ekd_now_us();
@@ -338,10 +339,12 @@ static ek_status send_request(struct ekd_flight *f, struct ek_err *err)
 	account(f, true);
 	if (s->memory == bytes)
 		s->path.busy_since = 0;
-	EKD_TRY(s->backend->start(s->backend, ekd_leaf_at(s, f->first),
-				  (size_t)bytes, priorities[f->why],
-				  demand ? o->deadline_ms : o->background_ms,
-				  arrived, f, &f->id, err));
+	status = s->backend->start(s->backend, ekd_leaf_at(s, f->first),
+				   (size_t)bytes, priorities[f->why],
+				   demand ? o->deadline_ms : o->background_ms,
+				   arrived, f, &f->id, err);
+	if (status != EK_OK)
+		return status;
 	s->stats.requests++;
 	ekd_serve_at(s->serve, EKD_AT_STARTED);
 	return EK_OK;
@@ -405,11 +408,6 @@ bool ekd_flight_resume(struct ekd_flight *f, struct ekd_read **out)
 	return false;
 }
 
-static int64_t sooner(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 static bool wanted_alone(const struct ekd_served *s, uint32_t leaf, int64_t now)
 {
 	return ekd_read_wanted(s, leaf) && !cover(s, leaf, now);
@@ -460,7 +458,7 @@ bool ekd_plan(struct ekd_served *s, struct ekd_read *r, struct ekd_read **out)
 			raise_it(s, f);
 			/* Past it, there is nothing more to be tried. */
 			if (patience(s, f) > now)
-				recheck = sooner(recheck, patience(s, f));
+				recheck = ekd_sooner(recheck, patience(s, f));
 			continue;
 		}
 		widen(s, &first, &end, now);
@@ -476,10 +474,10 @@ bool ekd_plan(struct ekd_served *s, struct ekd_read *r, struct ekd_read **out)
 			if (!r->own.link)
 				return false;
 			/* It waits for another, and tries this later. */
-			recheck = sooner(recheck, now + ekd_stalled(s));
+			recheck = ekd_sooner(recheck, now + ekd_stalled(s));
 			continue;
 		}
-		recheck = sooner(recheck, patience(s, s->flights));
+		recheck = ekd_sooner(recheck, patience(s, s->flights));
 	}
 	if (joined)
 		s->stats.joined++;

@@ -19,11 +19,6 @@ void ekd_pacer_at(struct ekd_serve *v, int64_t at)
 	pthread_cond_signal(&v->pacer_wake);
 }
 
-static int64_t sooner(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* The lock is held. */
 static void expire(struct ekd_served *s, struct ekd_read *r,
 		   struct ekd_read **out)
@@ -60,7 +55,8 @@ static void look_at_readers(struct ekd_served *s, int64_t now, int64_t *next,
 			return;
 		}
 		after = r->own.next;
-		*next = sooner(*next, sooner(r->own.deadline, r->own.recheck));
+		*next = ekd_sooner(*next,
+				   ekd_sooner(r->own.deadline, r->own.recheck));
 	}
 }
 
@@ -78,7 +74,7 @@ static void look_at_held(struct ekd_served *s, int64_t now, int64_t *next,
 			return;
 		}
 		if (f->state == EKD_HELD)
-			*next = sooner(*next, f->due);
+			*next = ekd_sooner(*next, f->due);
 	}
 }
 
@@ -130,7 +126,7 @@ void *ekd_pacer(void *arg)
 		/* Who needs it sooner says so meanwhile. */
 		v->wake_at = EKD_NEVER;
 		next = look_round(v);
-		v->wake_at = sooner(v->wake_at, next);
+		v->wake_at = ekd_sooner(v->wake_at, next);
 		while (!v->stop && v->wake_at > ekd_now_us())
 			sleep_until(v);
 		/* Round after round, others get a turn. */

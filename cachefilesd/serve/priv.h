@@ -20,14 +20,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define EKD_TRY(expr)                                                          \
-	do {                                                                   \
-		ek_status ekd_try_status = (expr);                             \
-		if (ekd_try_status != EK_OK)                                   \
-			return ekd_try_status;                                 \
-	} while (0)
-
 #define EKD_NEVER INT64_MAX
+
+static inline int64_t ekd_sooner(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
 
 /* Why a flight is under way, by urgency. */
 enum ekd_why {

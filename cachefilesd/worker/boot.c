@@ -97,43 +97,23 @@ ek_status ekd_boot_check(struct ek_err *err)
 	return EK_OK;
 }
 
-struct heart {
-	struct ekd_shared *shared;
-	bool (*alive)(void *arg);
-	void *arg;
-};
-
-static void *beat(void *arg)
+static _Noreturn void *beat(void *shared)
 {
 	const struct timespec pause = {.tv_nsec = BEAT_MS * 1000000L};
-	struct heart heart = *(struct heart *)arg;
 
-	free(arg);
 	for (;;) {
-		if (!heart.alive || heart.alive(heart.arg))
-			ekd_shared_beat(heart.shared);
+		ekd_shared_beat(shared);
 		nanosleep(&pause, NULL);
 	}
-	return NULL;
 }
 
-ek_status ekd_boot_heartbeat(struct ekd_boot *boot, bool (*alive)(void *arg),
-			     void *arg, struct ek_err *err)
+ek_status ekd_boot_heartbeat(const struct ekd_boot *boot, struct ek_err *err)
 {
-	struct heart *heart = malloc(sizeof(*heart));
 	pthread_t thread;
-	int sys;
+	int sys = pthread_create(&thread, NULL, beat, boot->shared);
 
-	if (!heart)
-		return ek_fail(err, EK_NOMEM, "no memory for the heartbeat");
-	heart->shared = boot->shared;
-	heart->alive = alive;
-	heart->arg = arg;
-	sys = pthread_create(&thread, NULL, beat, heart);
-	if (sys != 0) {
-		free(heart);
+	if (sys != 0)
 		return ek_fail_sys(err, sys, "the heartbeat's thread");
-	}
 	pthread_detach(thread);
 	return EK_OK;
 }

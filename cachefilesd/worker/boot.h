@@ -46,11 +46,7 @@ ek_status ekd_boot_check(struct ek_err *err);
  */
 ek_status ekd_boot_seccomp(const struct ekd_boot *boot, struct ek_err *err);
 
-/*
- * A thread that calls ekd_shared_beat() every 100 ms as long as @alive
- * (NULL: always) says so.
- */
-ek_status ekd_boot_heartbeat(struct ekd_boot *boot, bool (*alive)(void *arg),
-			     void *arg, struct ek_err *err);
+/* A thread that calls ekd_shared_beat() every 100 ms. */
+ek_status ekd_boot_heartbeat(const struct ekd_boot *boot, struct ek_err *err);
 
 #endif

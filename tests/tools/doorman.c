@@ -461,7 +461,7 @@ static int run_worker(void)
 	if (ekd_boot_adopt(&w.boot, &err) != EK_OK ||
 	    ekd_boot_check(&err) != EK_OK ||
 	    ekd_boot_seccomp(&w.boot, &err) != EK_OK ||
-	    ekd_boot_heartbeat(&w.boot, NULL, NULL, &err) != EK_OK)
+	    ekd_boot_heartbeat(&w.boot, &err) != EK_OK)
 		die("boot", &err);
 	if (pread(w.boot.config, &w.delay_ms, sizeof(w.delay_ms), 0) < 0)
 		w.delay_ms = 0;
