@@ -5,6 +5,8 @@
 #include "cachefilesd/api/routes.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 static void head(FILE *out, const char *name, const char *type,
 		 const char *help)
@@ -79,26 +81,44 @@ static void put_fetch(FILE *out, const struct ekd_service_status *s)
 	    s->serve.under_way);
 }
 
-struct column {
-	FILE *out;
-	const char *name;
-	uint64_t (*value)(const struct ekd_served_stats *sum);
+/* All images, looked at once: the columns are of one moment. */
+struct rows {
+	size_t n;
+	struct row {
+		char id[EKD_IMAGE_ID], *target;
+		struct ekd_served_stats sum;
+	} * rows;
 };
 
-static void put_label(void *arg, const struct ekd_image_info *image)
+/* One for which there is no memory is left out. */
+static void add_row(void *arg, const struct ekd_image_info *image)
 {
-	const struct column *c = arg;
+	struct rows *r = arg;
+	struct row *rows = reallocarray(r->rows, r->n + 1, sizeof(*rows));
 
-	fprintf(c->out, "erofs_cachefilesd_%s{image=\"%s\",target=\"", c->name,
-		image->id);
-	for (const char *p = image->target; *p; p++)
+	if (!rows)
+		return;
+	r->rows = rows;
+	rows[r->n].target = strdup(image->target);
+	if (!rows[r->n].target)
+		return;
+	snprintf(rows[r->n].id, sizeof(rows[r->n].id), "%s", image->id);
+	rows[r->n++].sum = image->sum;
+}
+
+static void put_row(FILE *out, const char *name, const struct row *row,
+		    uint64_t value)
+{
+	fprintf(out, "erofs_cachefilesd_%s{image=\"%s\",target=\"", name,
+		row->id);
+	for (const char *p = row->target; *p; p++)
 		if (*p == '\n')
-			fputs("\\n", c->out);
+			fputs("\\n", out);
 		else if (*p == '"' || *p == '\\')
-			fprintf(c->out, "\\%c", *p);
+			fprintf(out, "\\%c", *p);
 		else
-			putc(*p, c->out);
-	fprintf(c->out, "\"} %" PRIu64 "\n", c->value(&image->sum));
+			putc(*p, out);
+	fprintf(out, "\"} %" PRIu64 "\n", value);
 }
 
 #define VALUE(member)                                                          \
@@ -138,12 +158,18 @@ static void put_images(FILE *out, struct ekd_service *service)
 		{"image_waiting", "gauge", "Readers that wait.", waiting},
 	};
 
-	for (size_t i = 0; i < sizeof(columns) / sizeof(*columns); i++) {
-		struct column c = {out, columns[i].name, columns[i].value};
+	struct rows r = {0};
 
-		head(out, c.name, columns[i].type, columns[i].help);
-		ekd_service_images(service, put_label, &c);
+	ekd_service_images(service, add_row, &r);
+	for (size_t i = 0; i < sizeof(columns) / sizeof(*columns); i++) {
+		head(out, columns[i].name, columns[i].type, columns[i].help);
+		for (size_t k = 0; k < r.n; k++)
+			put_row(out, columns[i].name, &r.rows[k],
+				columns[i].value(&r.rows[k].sum));
 	}
+	while (r.n > 0)
+		free(r.rows[--r.n].target);
+	free(r.rows);
 }
 
 void ekd_report_metrics(const struct ekd_routes *routes, FILE *out)
