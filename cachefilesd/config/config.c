@@ -37,6 +37,7 @@ static void set_defaults(struct ekd_config *c)
 	c->gid = NOBODY;
 	c->threads = 4;
 	c->deadline_ms = 30000;
+	c->worker_memory = UINT64_MAX; /* as fetch.memory says */
 	c->checkpoint_bytes = 64 * MiB;
 	c->checkpoint_ms = 2000;
 	c->connections = 8;
@@ -121,6 +122,21 @@ static ek_status get_roots(struct ekd_object *at, const char *key,
 					       "element %zu is no absolute "
 					       "path",
 					       i);
+	return EK_OK;
+}
+
+/* Most that the worker may have; a limit far beyond what it needs. */
+static ek_status get_worker_memory(struct ekd_object *at, struct ekd_config *c,
+				   struct ek_err *err)
+{
+	uint64_t bytes = c->worker_memory;
+
+	EK_TRY(ekd_get_size(at, "worker_memory_max", 0, INT64_MAX, &bytes,
+			    err));
+	if (bytes && bytes < 64 * MiB)
+		return ekd_object_fail(at, "worker_memory_max", err,
+				       "neither 0 nor 64M or more");
+	c->worker_memory = bytes;
 	return EK_OK;
 }
 
@@ -212,6 +228,7 @@ static ek_status get_all(struct ekd_object *root, struct ekd_config *c,
 	c->threads = (uint32_t)threads;
 	EK_TRY(ekd_get_time(root, "deadline", 100, 3600000, &c->deadline_ms,
 			    err));
+	EK_TRY(get_worker_memory(root, c, err));
 	EK_TRY(get_roots(root, "local_roots", &c->local_roots, err));
 	c->local_named = c->local_roots;
 	EK_TRY(get_roots(root, "mount_roots", &c->mount_roots, err));
@@ -220,6 +237,8 @@ static ek_status get_all(struct ekd_object *root, struct ekd_config *c,
 	c->untrusted = (enum ekd_untrusted)choice;
 	EK_TRY(get_cache(root, c, err));
 	EK_TRY(get_fetch(root, c, err));
+	if (c->worker_memory == UINT64_MAX)
+		c->worker_memory = 256 * MiB + 8 * c->memory_bytes;
 	EK_TRY(ekd_object_member(root, "background", &at, err));
 	EK_TRY(ekd_get_size(&at, "rate", 0, INT64_MAX, &c->complete_rate, err));
 	EK_TRY(ekd_object_done(&at, err));
@@ -376,6 +395,8 @@ bool ekd_config_fits(const struct ekd_config *then,
 		*key = "allow_suid";
 	else if (then->deadline_ms != now->deadline_ms)
 		*key = "deadline";
+	else if (then->worker_memory != now->worker_memory)
+		*key = "worker_memory_max";
 	else if (!same_text(then->docker_config, now->docker_config))
 		*key = "docker_config";
 	return !*key;

@@ -40,6 +40,7 @@ struct ekd_config {
 	uint32_t uid, gid;		 /* of the worker */
 	uint32_t threads;		 /* that read requests of the kernel */
 	uint64_t deadline_ms;		 /* of a reader */
+	uint64_t worker_memory;		 /* bytes, most; 0: no limit */
 	/* Local files and targets of mounts lie beneath one of these. */
 	const char **local_roots, **mount_roots;
 	bool local_named; /* local_roots is in the file, not the default */

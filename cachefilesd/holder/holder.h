@@ -29,9 +29,10 @@ struct ekd_holder_options {
 	const char *mount_roots[EKD_ROOTS + 1]; /* closed by NULL */
 	bool open_as_worker; /* local files: only what the worker may read */
 	bool allow_suid;
-	bool upgrade;	  /* take over from a living holder */
-	bool no_resend;	  /* for tests */
-	uint32_t hang_ms; /* a worker is hung after so long; 0: 2000 */
+	bool upgrade;		/* take over from a living holder */
+	bool no_resend;		/* for tests */
+	uint64_t worker_memory; /* bytes, where a limit can be set; 0: none */
+	uint32_t hang_ms;	/* a worker is hung after so long; 0: 2000 */
 	/* So long a reader may wait; 0: 30000. With no worker that serves for
 	 * so long, the door is made anew: readers get errors. */
 	uint32_t deadline_ms;

@@ -68,6 +68,28 @@ void ekd_notify(const char *text)
 	send_text(text, -1);
 }
 
+void ekd_notify_watch(struct ekd_state *h)
+{
+	const char *every = getenv("WATCHDOG_USEC");
+	const char *whom = getenv("WATCHDOG_PID");
+
+	if (!every || (whom && strtol(whom, NULL, 10) != getpid()))
+		return;
+	h->alive_ms = strtoll(every, NULL, 10) / 1000 / 2;
+	if (h->alive_ms > 0)
+		h->alive_at = 1;
+}
+
+void ekd_notify_alive(struct ekd_state *h)
+{
+	int64_t now = ekd_now_ms();
+
+	if (!h->alive_at || now < h->alive_at)
+		return;
+	ekd_notify("WATCHDOG=1");
+	h->alive_at = now + h->alive_ms;
+}
+
 static void store(const char *name, int fd)
 {
 	char text[64];

@@ -85,6 +85,11 @@ struct ekd_state {
 	struct ekd_worker worker;
 	struct ekd_watch watch;
 	bool ever_ready, upgrading;
+	int group; /* the worker's control group; -1: none */
+	bool group_told;
+	uint64_t group_kills; /* for want of memory, when it started */
+	int64_t alive_at;     /* ms: tell the service manager then; 0: never */
+	int64_t alive_ms;
 	int64_t start_at; /* ms: start a worker then; 0: not */
 	int64_t deaths[EKD_DEATHS];
 	unsigned failed_starts;
@@ -127,6 +132,23 @@ void ekd_worker_died(struct ekd_state *h);
 void ekd_worker_late(struct ekd_state *h);
 /* Look at the gauges; kill it if it hangs. */
 void ekd_worker_watch(struct ekd_state *h);
+
+/* cgroup.c */
+/*
+ * Make (or find) group "worker" beside @own, a path of /proc/self/cgroup that
+ * ends in "/holder", beneath @root, and limit its memory to @limit bytes.
+ * EK_NOTFOUND: there is no such place.
+ */
+ek_status ekd_group_make(int root, const char *own, uint64_t limit, int *group,
+			 struct ek_err *err);
+/* The calling process goes there. */
+bool ekd_group_enter(int group);
+/* Processes of it that the kernel killed for want of memory, ever. */
+uint64_t ekd_group_kills(int group);
+/* h->group for the next worker, where one can be; says once if not. */
+void ekd_group_open(struct ekd_state *h);
+/* The worker was killed for want of memory. */
+bool ekd_group_killed(const struct ekd_state *h);
 
 /* request.c */
 void ekd_request_serve(struct ekd_state *h);
@@ -237,6 +259,10 @@ void ekd_give(struct ekd_state *h);
 
 /* notify.c */
 void ekd_notify(const char *text);
+/* How often the service manager wants to hear of us; tell it when it is time.
+ */
+void ekd_notify_watch(struct ekd_state *h);
+void ekd_notify_alive(struct ekd_state *h);
 /* The service manager keeps our descriptors. */
 void ekd_notify_store(struct ekd_state *h);
 /* There is another door. The old one ends when nobody keeps it. */

@@ -188,6 +188,7 @@ static void turn(struct ekd_state *h)
 	ekd_job_check(h);
 	ekd_worker_watch(h);
 	ekd_worker_late(h);
+	ekd_notify_alive(h);
 	if (h->start_at && ekd_now_ms() >= h->start_at &&
 	    (h->ending == EKD_GO_ON || h->ending == EKD_END_KEEP) &&
 	    ekd_worker_start(h, &h->err) != EK_OK) {
@@ -242,6 +243,7 @@ static ek_status begin(struct ekd_state *h, struct ek_err *err)
 		return ek_fail(err, EK_INVALID,
 			       "the service must be started by root");
 	EK_TRY(set_up_process(h, err));
+	ekd_notify_watch(h);
 	EK_TRY(ekd_setup_dirs(h, err));
 	EK_TRY(get_descriptors(h, err));
 	if (h->upgrading) {
@@ -267,7 +269,7 @@ ek_status ekd_holder_run(const struct ekd_holder_options *options,
 		return ek_fail(err, EK_NOMEM, "no memory for the holder");
 	h->options = options;
 	h->config = options->config;
-	h->door = h->shared_fd = h->api = h->listener = -1;
+	h->door = h->shared_fd = h->api = h->listener = h->group = -1;
 	ekd_worker_none(h);
 	status = begin(h, err);
 	if (status != EK_OK) {

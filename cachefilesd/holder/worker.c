@@ -171,6 +171,8 @@ static _Noreturn void run_worker(struct ekd_state *h, int channel)
 		unsetenv(mine[i]);
 	if (ekd_shared_generation(h->shared) > 0)
 		unsetenv("EKD_KILL"); /* it did its work */
+	if (h->group >= 0 && !ekd_group_enter(h->group))
+		ekd_log(h, 1, "event=worker-memory limit=none");
 	setsid();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -191,6 +193,7 @@ ek_status ekd_worker_start(struct ekd_state *h, struct ek_err *err)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
 		return ek_fail_sys(err, errno, "a channel for the worker");
 	setsockopt(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	ekd_group_open(h);
 	ekd_holder_step(h, "holder:before-fork");
 	pid = fork();
 	if (pid == 0)
@@ -292,8 +295,9 @@ static void tell_death(struct ekd_state *h, int status)
 	if (!h->worker.own_child)
 		ekd_log(h, 1, "event=death worker=%d", (int)h->worker.pid);
 	else if (WIFSIGNALED(status))
-		ekd_log(h, 1, "event=death worker=%d signal=%d",
-			(int)h->worker.pid, WTERMSIG(status));
+		ekd_log(h, 1, "event=death worker=%d signal=%d%s",
+			(int)h->worker.pid, WTERMSIG(status),
+			ekd_group_killed(h) ? " reason=memory" : "");
 	else
 		ekd_log(h, h->worker.asked_to_quit ? 2 : 1,
 			"event=death worker=%d exit=%d", (int)h->worker.pid,

@@ -17,6 +17,8 @@ from lib.daemon import converted
 UNIT = "erofs-cachefilesd"
 TOP = os.path.join(os.path.dirname(__file__), "..", "..")
 FILES = 150
+# Keys that are newer than systemd 252: of 254.
+NEWER = ("FileDescriptorStorePreserve", "DelegateSubgroup")
 SIZE = 100000
 
 # Hash all files, again and again with nothing in the page cache, until there
@@ -196,7 +198,7 @@ def test_verify():
     finally:
         os.unlink(name)
     mine = [line for line in done.stderr.splitlines() if name in line and
-            "FileDescriptorStorePreserve" not in line]
+            not any(key in line for key in NEWER)]
     assert mine == []
 
 
@@ -293,3 +295,54 @@ def test_hardening_lets_it_mount(service, mounted, work):
     changed = [path for path, _, names in os.walk(
         os.path.join(service.state, "rw")) if "new" in names]
     assert len(changed) == 1
+
+
+def test_watchdog(service, systemd, mounted):
+    """A holder that stands still is replaced, and nobody notices."""
+    target, want = mounted
+    systemd.unit(UNIT + ".service.d/z-watchdog.conf",
+                 "[Service]\nWatchdogSec=3\n")
+    systemd.ok("systemctl", "daemon-reload")
+    reader = Reader(service, target, want)
+    holder = service.holder
+    service.systemctl("restart")
+    service.wait_for_holder(holder)
+    # It is not killed while it is well.
+    holder = service.holder
+    time.sleep(7)
+    assert service.holder == holder and service.show("NRestarts") == "0"
+    systemd.ok("kill", "-STOP", str(holder))
+    service.wait_for_holder(holder)
+    assert reader.end() >= FILES
+    assert "watchdog" in systemd.log().lower()
+
+
+def test_worker_memory(service, systemd, mounted):
+    """The worker has a limit of its own where the kernel has one to give, and
+    who is killed for it is succeeded; else the log says that there is none."""
+    target, want = mounted
+    service.client("umount", target)
+    service.systemctl("stop")
+    # As DelegateSubgroup= does from systemd 254 on.
+    systemd.unit(UNIT + ".service.d/z-group.conf", """[Service]
+ExecStart=
+ExecStart=/bin/sh -c 'cd /sys/fs/cgroup/system.slice/%%N.service && \
+ mkdir -p holder && echo $$$$ >holder/cgroup.procs && \
+ exec %s run --config %s'
+""" % (service.program, service.config))
+    systemd.ok("systemctl", "daemon-reload")
+    service.systemctl("start")
+    assert service.file_of(service.holder, "cgroup").rstrip().endswith(
+        UNIT + ".service/holder")
+    if "memory" not in systemd.ok("cat", "/sys/fs/cgroup/cgroup.controllers"):
+        assert 'limit=none reason="no memory controller' in service.log()
+        return
+    group = "/sys/fs/cgroup/system.slice/%s.service/worker" % UNIT
+    assert systemd.ok("cat", group + "/memory.max").strip() == \
+        str(512 << 20)
+    worker = service.worker
+    assert systemd.ok("cat", group + "/cgroup.procs").split() == [str(worker)]
+    systemd.ok("sh", "-c", "echo 1M >%s/memory.max" % group)
+    service.wait_for_worker(worker)
+    assert "reason=memory" in service.log()
+    assert service.status()["pid"] == service.worker

@@ -20,6 +20,7 @@ static void defaults(void **state)
 	assert_string_equal(c.run_dir, "/run/erofskit");
 	assert_int_equal(c.uid, 65534);
 	assert_int_equal(c.deadline_ms, 30000);
+	assert_int_equal(c.worker_memory, 512 << 20);
 	assert_int_equal(c.quota, 0);
 	assert_int_equal(c.untrusted, EKD_UNTRUSTED_REFUSE);
 	assert_string_equal(c.local_roots[0], "/");
@@ -37,6 +38,7 @@ static void all_keys(void **state)
 		"{\"state_dir\": \"/s\", \"run_dir\": \"/r\",\n"
 		"\"user\": \"12:34\", \"threads\": 7, \"deadline\": \"2m\",\n"
 		"\"local_roots\": [\"/a\", \"/b\"], \"mount_roots\": [],\n"
+		"\"worker_memory_max\": \"1G\",\n"
 		"\"allow_suid\": true, \"untrusted_index\": \"stream-first\",\n"
 		"\"cache\": {\"quota\": \"2G\", \"checkpoint_bytes\": "
 		"1048576,\n"
@@ -62,6 +64,7 @@ static void all_keys(void **state)
 	assert_int_equal(c.gid, 34);
 	assert_int_equal(c.threads, 7);
 	assert_int_equal(c.deadline_ms, 120000);
+	assert_int_equal(c.worker_memory, 1 << 30);
 	assert_string_equal(c.local_roots[1], "/b");
 	assert_null(c.local_roots[2]);
 	assert_null(c.mount_roots[0]);
@@ -103,6 +106,7 @@ static void wrong(void **state)
 		{"{\"deadline\": \"5 s\"}", "not a time"},
 		{"{\"deadline\": \"1ms\"}", "line 1: deadline: not from 100"},
 		{"{\"deadline\": \"99999999999999999999s\"}", "not a time"},
+		{"{\"worker_memory_max\": \"63M\"}", "neither 0 nor"},
 		{"{\"threads\": 0}", "threads: not from 1 to 16"},
 		{"{\"threads\": \"4\"}", "threads: not a whole number"},
 		{"{\"threads\": 1.5}", "threads: not a whole number"},
