@@ -71,11 +71,17 @@ static ek_status replay(const struct image *image,
 		const struct ekd_trace_range *r = &file->ranges[i];
 		struct ekd_served *served =
 			served_of(image, &file->blobs[r->blob]);
+		ek_status status;
 
 		/* A trace of more images than this one is no error. */
 		if (!served)
 			continue;
-		EK_TRY(ekd_served_prefetch(served, r->offset, r->n, err));
+		status = ekd_served_prefetch(served, r->offset, r->n, err);
+		/* What was touched first counts most: the rest is left out. */
+		if (status == EK_LIMIT)
+			return EK_OK;
+		if (status != EK_OK)
+			return status;
 		*bytes += r->n;
 	}
 	return EK_OK;

@@ -214,6 +214,24 @@ def test_prefetch_that_fails(cachefilesd, can_mount, image, work, origin):
         assert error.value.status == 400
 
 
+def test_trace_of_too_much(daemon, image, work, origin):
+    """Of a trace with more ranges than are listed for a blob, the first are."""
+    out, pushed = image
+    mnt = daemon.mount_index(out, str(pushed))
+    blob = daemon.image(mnt)["blobs"][0]
+    origin.fault(faults.Stall())
+    trace = os.path.join(work, "trace")
+    n = 100000
+    with open(trace, "w") as f:
+        f.write("erofskit trace 1\nblob %s %d\n" % (blob["name"],
+                                                   blob["size"]))
+        f.write("0 0 4096\n" * n + "end %d\n" % n)
+    done = daemon.ask("POST", "/v1/prefetch?image=" + quote(mnt),
+                      {"trace": trace})
+    assert 65536 * 4096 <= done["bytes"] < n * 4096
+    daemon.umount(mnt)
+
+
 def test_complete_from_all_sides(daemon, image):
     """Each is told how it went, and what is kept is what one of them said."""
     out, pushed = image
