@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ZSTD_getCParams(): parameters that suit the size of what is encoded. */
+/*
+ * ZSTD_getCParams(): parameters that suit the size of what is encoded.
+ * ZSTD_c_stableOutBuffer: straight into the output, which may be too small.
+ */
 #define ZSTD_STATIC_LINKING_ONLY
 #include "codec/fit.h"
 
@@ -10,7 +13,8 @@
 
 #define BLOCK_MAX  (128u << 10)
 #define BLOCK_HEAD 3u
-#define FRAME_HEAD 6u /* magic, descriptor, window */
+#define FRAME_HEAD 6u  /* magic, descriptor, window */
+#define WIDER_MAX  19u /* logarithm of a window */
 
 struct zenc {
 	struct ek_encoder base;
@@ -43,6 +47,15 @@ static ZSTD_compressionParameters cparams(const struct ek_encoder_params *p)
 	unsigned window = (unsigned)__builtin_ctz(p->dict_size);
 
 	c.windowLog = window;
+	/*
+	 * This search looks at one place a hash. Tables wider than those of the
+	 * level send it to wrong ones less often, which saves up to a tenth of
+	 * the time as long as tables and window fit the cache of a core.
+	 */
+	if (c.strategy == ZSTD_dfast && window <= WIDER_MAX) {
+		c.hashLog = ek_max(c.hashLog, 18u);
+		c.chainLog = ek_max(c.chainLog, 17u);
+	}
 	if (c.hashLog > window + 1)
 		c.hashLog = window + 1;
 	if (c.chainLog > window + 1)
@@ -107,12 +120,19 @@ static ek_status zenc_open(const struct ek_encoder_params *params,
 	return EK_OK;
 }
 
+static bool begin(struct zenc *z, bool stable)
+{
+	return !ZSTD_isError(
+		       ZSTD_CCtx_reset(z->ctx, ZSTD_reset_session_only)) &&
+	       set(z, ZSTD_c_stableOutBuffer, stable);
+}
+
 static ek_status start(struct ek_encoder *enc, uint8_t *out, size_t room,
 		       struct ek_err *err)
 {
 	struct zenc *z = (struct zenc *)enc;
 
-	if (ZSTD_isError(ZSTD_CCtx_reset(z->ctx, ZSTD_reset_session_only)))
+	if (!begin(z, false))
 		return ek_fail(err, EK_NOMEM, "zstd: no encoder");
 	z->to = (ZSTD_outBuffer){out, room, 0};
 	z->part = z->end = FRAME_HEAD;
@@ -190,12 +210,21 @@ static ek_status whole(struct ek_encoder *enc, const uint8_t *in, size_t n_in,
 		       struct ek_err *err)
 {
 	struct zenc *z = (struct zenc *)enc;
-	size_t n;
+	ZSTD_outBuffer to = {out, room, 0};
+	ZSTD_inBuffer from = {in, n_in, 0}, none = {in, 0, 0};
 
-	/* A full room is the only error that there is. */
-	(void)err;
-	n = ZSTD_compress2(z->ctx, out, room, in, n_in);
-	*n_used = ZSTD_isError(n) ? 0 : n;
+	if (!begin(z, true))
+		return ek_fail(err, EK_NOMEM, "zstd: no encoder");
+	/*
+	 * The first call must not know how much there is: zstd would make the
+	 * tables smaller. The second one then goes straight from @in to @out;
+	 * a full room is the only error that it has.
+	 */
+	if (ZSTD_isError(
+		    ZSTD_compressStream2(z->ctx, &to, &none, ZSTD_e_continue)))
+		return ek_fail(err, EK_NOMEM, "zstd: no encoder");
+	if (!ZSTD_isError(ZSTD_compressStream2(z->ctx, &to, &from, ZSTD_e_end)))
+		*n_used = to.pos;
 	return EK_OK;
 }
 
