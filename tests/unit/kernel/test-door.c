@@ -4,6 +4,7 @@
 
 #include "unit.h"
 
+#include "cachefilesd/kernel/door-ops.h"
 #include "cachefilesd/kernel/fuse.h"
 
 #include <errno.h>
@@ -432,9 +433,110 @@ static void test_options(void **state)
 	ekd_door_free(NULL);
 }
 
-const struct CMUnitTest door_tests[] = {
-	cmocka_unit_test(test_reads),	    cmocka_unit_test(test_names),
-	cmocka_unit_test(test_later),	    cmocka_unit_test(test_remove),
-	cmocka_unit_test(test_remove_hook), cmocka_unit_test(test_resend),
-	cmocka_unit_test(test_stop),	    cmocka_unit_test(test_broken),
-	cmocka_unit_test(test_options),	    UNIT_END};
+/* A second kind of door: one request, answered at once. */
+struct other {
+	struct ekd_door base;
+	struct ekd_door_hooks hooks;
+	void *cookie;
+	int error;
+};
+static struct other other;
+
+static ek_status other_open(int fd, const struct ekd_door_kept *kept,
+			    struct ekd_door_gauge *gauge,
+			    const struct ekd_door_hooks *hooks,
+			    unsigned threads, struct ekd_door **door,
+			    struct ek_err *err);
+
+static ek_status other_add(struct ekd_door *door, const char *name,
+			   uint64_t size, void *cookie, struct ek_err *err)
+{
+	assert_ptr_equal(door, &other.base);
+	other.cookie = cookie;
+	return size == SIZE ? EK_OK : ek_fail(err, EK_INVALID, "%s", name);
+}
+
+static ek_status other_start(struct ekd_door *door, struct ek_err *err)
+{
+	static uint8_t bytes[10];
+	struct ekd_door_request request = {.ops = door->ops,
+					   .cookie = other.cookie,
+					   .offset = 7,
+					   .size = sizeof(bytes),
+					   .buffer = bytes};
+
+	(void)err;
+	other.hooks.read(other.hooks.arg, &request);
+	assert_int_equal(bytes[9], byte_at(16));
+	return EK_OK;
+}
+
+static void other_answer(struct ekd_door_request *request, int error)
+{
+	assert_ptr_equal(ekd_door_cookie(request), other.cookie);
+	other.error = error;
+}
+
+static void other_close(struct ekd_door *door)
+{
+	door->ops = NULL;
+}
+
+static const struct ekd_door_ops other_ops = {
+	.open = other_open,
+	.add = other_add,
+	.start = other_start,
+	.close = other_close,
+	.answer = other_answer,
+};
+
+static ek_status other_open(int fd, const struct ekd_door_kept *kept,
+			    struct ekd_door_gauge *gauge,
+			    const struct ekd_door_hooks *hooks,
+			    unsigned threads, struct ekd_door **door,
+			    struct ek_err *err)
+{
+	(void)kept;
+	(void)gauge;
+	(void)err;
+	assert_int_equal(fd, 5);
+	assert_int_equal(threads, 2);
+	other = (struct other){
+		.base = {&other_ops}, .hooks = *hooks, .error = -1};
+	*door = &other.base;
+	return EK_OK;
+}
+
+/* Whoever reads, answers and closes does not know the kind. */
+static void test_kinds(void **state)
+{
+	struct box box = {.fd = 5};
+	const struct ekd_door_hooks hooks = {.arg = &box, .read = on_read};
+
+	(void)state;
+	pthread_mutex_init(&box.lock, NULL);
+	assert_int_equal(ekd_door_open(&other_ops, 5, NULL, NULL, &hooks, 2,
+				       &box.door, NULL),
+			 EK_OK);
+	assert_int_equal(ekd_door_add(box.door, "blob", 1, &box, NULL),
+			 EK_INVALID);
+	assert_int_equal(ekd_door_add(box.door, "blob", SIZE, &box, NULL),
+			 EK_OK);
+	assert_int_equal(ekd_door_start(box.door, NULL), EK_OK);
+	assert_int_equal(other.error, 0);
+	ekd_door_free(box.door);
+	assert_null(other.base.ops);
+	pthread_mutex_destroy(&box.lock);
+}
+
+const struct CMUnitTest door_tests[] = {cmocka_unit_test(test_reads),
+					cmocka_unit_test(test_names),
+					cmocka_unit_test(test_later),
+					cmocka_unit_test(test_remove),
+					cmocka_unit_test(test_remove_hook),
+					cmocka_unit_test(test_resend),
+					cmocka_unit_test(test_stop),
+					cmocka_unit_test(test_broken),
+					cmocka_unit_test(test_options),
+					cmocka_unit_test(test_kinds),
+					UNIT_END};
