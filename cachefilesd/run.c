@@ -82,19 +82,20 @@ static void config_words(const struct ekd_options *o,
 	words[n] = NULL;
 }
 
-/* What goes on wherever the holder's directory is. */
-static ek_status absolute(struct ekd_options *o, struct ek_err *err)
+#define PATHS 3
+
+/* What goes on wherever the holder's directory is; @made is to be freed. */
+static ek_status absolute(struct ekd_options *o, char *made[PATHS],
+			  struct ek_err *err)
 {
-	static const int paths[] = {OPT_CONFIG, OPT_STATE_DIR, OPT_RUN_DIR};
+	static const int paths[PATHS] = {OPT_CONFIG, OPT_STATE_DIR,
+					 OPT_RUN_DIR};
 
-	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
-		char *whole;
-
+	for (size_t i = 0; i < PATHS; i++) {
 		if (!o->text[paths[i]])
 			continue;
-		EK_TRY(ekd_absolute(o->text[paths[i]], &whole, err));
-		/* Lives as long as the process. */
-		o->text[paths[i]] = whole;
+		EK_TRY(ekd_absolute(o->text[paths[i]], &made[i], err));
+		o->text[paths[i]] = made[i];
 	}
 	return EK_OK;
 }
@@ -139,11 +140,12 @@ int ekd_run(const struct ekd_options *options)
 	struct ekd_config config = {0};
 	struct ekd_steps steps;
 	struct ekd_log *log = NULL;
+	char *made[PATHS] = {NULL};
 	int exit_code = EKD_FAILED;
 	struct ek_err err;
 	ek_status s;
 
-	s = absolute(&o, &err);
+	s = absolute(&o, made, &err);
 	if (s == EK_OK)
 		s = ekd_load_config(&o, &config, &err);
 	if (s == EK_OK)
@@ -156,6 +158,8 @@ int ekd_run(const struct ekd_options *options)
 	}
 	ekd_log_free(log);
 	ekd_config_release(&config);
+	for (size_t i = 0; i < PATHS; i++)
+		free(made[i]);
 	if (s == EK_OK)
 		return exit_code;
 	cli_error("%s", err.text);

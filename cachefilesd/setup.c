@@ -16,8 +16,10 @@ ek_status ekd_absolute(const char *path, char **whole, struct ek_err *err)
 	if (here)
 		n = asprintf(whole, "%s%s%s", here, *here ? "/" : "", path);
 	free(here);
-	return n < 0 ? ek_fail(err, EK_NOMEM, "no memory for '%s'", path)
-		     : EK_OK;
+	if (n >= 0)
+		return EK_OK;
+	*whole = NULL;
+	return ek_fail(err, EK_NOMEM, "no memory for '%s'", path);
 }
 
 static ek_status set_path(struct json_object *root, const char *key,
