@@ -12,7 +12,12 @@
 #include <seccomp.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifndef __has_feature /* clang's word; gcc has macros */
+#define __has_feature(x) 0
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+	__has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define SANITIZED 1 /* their run times trace, re-execute and set limits */
 #else
 #define SANITIZED 0
