@@ -16,7 +16,7 @@
 #define __has_feature(x) 0
 #endif
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||           \
 	__has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define SANITIZED 1 /* their run times trace, re-execute and set limits */
 #else
