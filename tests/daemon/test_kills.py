@@ -21,22 +21,24 @@ from lib.registry import Registry
 
 SOAK = os.environ.get("EK_SOAK") == "1"
 READERS = 16
-# Of 5,000 files and 300 MiB only in the soak: rounds are to be cheap.
-FILES = 5000 if SOAK else 1000
-SHARE = 24 if SOAK else 12  # files that a reader reads in a round
-KILLS = 3 if SOAK else 2  # in a round, at most
+FILES = 5000
+# What a round reads of them, drawn anew each time: rounds are to be cheap.
+# EK_SOAK_READ=5000 reads them all.
+READ = int(os.environ.get("EK_SOAK_READ") or READERS * (40 if SOAK else 12))
+KILLS = 8 if SOAK else 2  # in a round, at most
+PAUSE = 0.3 if SOAK else 0.06  # seconds before the next kill, at most
 KiB = 1 << 10
 MiB = 1 << 20
 
 
 class Corpus:
-    """Files of 60 KiB, some of 3 MiB, and what they hash to."""
+    """5,000 files of 300 MiB, some large, and what they hash to."""
 
     def __init__(self, tarfs, registry, work):
         numbers = random.Random(31)
         self.digests, entries = {}, []
         for i in range(FILES):
-            size = 3 * MiB if i % 250 == 0 else numbers.randrange(1, 96 * KiB)
+            size = 3 * MiB if i % 250 == 0 else numbers.randrange(1, 104 * KiB)
             data = numbers.randbytes(size)
             name = "d%02d/f%04d" % (i % 50, i)
             if i < 50:
@@ -45,27 +47,29 @@ class Corpus:
             self.digests[name] = hashlib.blake2b(data).digest()
         entries.sort(key=lambda e: e[0])
         self.bytes = sum(len(e[1] or b"") for e in entries)
-        assert self.bytes >= FILES * 58 * KiB
+        assert self.bytes >= 300 * MiB
         self.out, self.image = converted(tarfs, work, [oci.tar_of(entries)],
                                          registry)
 
 
 class Readers:
-    """They read their share, at once; errors, wrong and zero files counted."""
+    """They read their share, at once; errors, wrong and zero files counted.
 
-    def __init__(self, corpus, target, seed):
+    The corpus is random: a sector of zeros is one that nobody fetched."""
+
+    def __init__(self, corpus, target, seed, read=READ):
         self.corpus, self.target = corpus, target
         self.errors, self.wrong, self.zeros, self.right = [], [], [], 0
         self.lock = threading.Lock()
+        names = random.Random(repr(seed)).sample(sorted(corpus.digests), read)
         self.threads = [
-            threading.Thread(target=self._run, args=((seed, i),))
+            threading.Thread(target=self._run, args=(names[i::READERS],))
             for i in range(READERS)]
         for thread in self.threads:
             thread.start()
 
-    def _run(self, seed):
-        names = sorted(self.corpus.digests)
-        for name in random.Random(repr(seed)).sample(names, SHARE):
+    def _run(self, names):
+        for name in names:
             try:
                 with open(os.path.join(self.target, name), "rb") as file:
                     data = file.read()
@@ -77,7 +81,7 @@ class Readers:
             with self.lock:
                 if same:
                     self.right += 1
-                elif data.count(0) == len(data):
+                elif not data.strip(b"\0") or bytes(512) in data:
                     self.zeros.append(name)
                 else:
                     self.wrong.append(name)
@@ -157,18 +161,27 @@ class Waited:
         return self.waited * 5 >= self.reads > 0
 
 
-@contextlib.contextmanager
-def a_round(daemon, corpus):
-    """Mounted with an empty store and no caches."""
+def mounted(daemon, corpus):
+    """With an empty store and no caches."""
     target = daemon.mount_index(corpus.out, str(corpus.image))
     assert daemon.status()["store"]["bytes"] == 0
     with open("/proc/sys/vm/drop_caches", "w") as out:
         out.write("3")
+    return target
+
+
+def cleared(daemon, target):
+    daemon.umount(target, "--lazy")
+    daemon.must("gc")
+
+
+@contextlib.contextmanager
+def a_round(daemon, corpus):
+    target = mounted(daemon, corpus)
     try:
         yield target
     finally:
-        daemon.umount(target, "--lazy")
-        daemon.must("gc")
+        cleared(daemon, target)
 
 
 def rounds(name, few, many, daemon, corpus, kill):
@@ -182,17 +195,21 @@ def rounds(name, few, many, daemon, corpus, kill):
         waited, before = Waited(), kills
         with a_round(daemon, corpus) as target:
             readers = Readers(corpus, target, (name, tried))
-            time.sleep(numbers.uniform(0.01, 0.2 if SOAK else 0.06))
+            time.sleep(numbers.uniform(0.01, PAUSE))
             for _ in range(KILLS):
                 if not readers.alive():
                     break
                 kill(daemon, target, waited)
                 kills += 1
-                time.sleep(numbers.uniform(0.02, 0.2 if SOAK else 0.06))
+                time.sleep(numbers.uniform(0.02, PAUSE))
             readers.end()
             waited.add(daemon, target)
         errors += readers.errors
         counted += waited.enough() and kills > before
+        print("%s %d: %d kills, %d of %d reads waited, %d files right, "
+              "%d errors" % (name, tried, kills - before, waited.waited,
+                             waited.reads, readers.right,
+                             len(readers.errors)), flush=True)
     print("%s: %d rounds, %d counted, %d kills, %d errors" %
           (name, tried, counted, kills, len(errors)))
     return errors
@@ -240,32 +257,43 @@ def test_worker_hangs(daemon, corpus):
     assert rounds("hang", 2, 50, daemon, corpus, kill) == []
 
 
+def both_die(daemon, corpus, number):
+    """One round: (readers in whose midst they died, a fifth waited)."""
+    waited, target = Waited(), mounted(daemon, corpus)
+    readers = Readers(corpus, target, ("both", number))
+    time.sleep(random.Random(number).uniform(0.05, 2 * PAUSE))
+    waited.add(daemon, target)
+    pid, killed = daemon.worker, readers.alive()
+    # Not to be restarted in between.
+    daemon.process.send_signal(signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    daemon.process.kill()
+    daemon.process.wait()
+    readers.end()
+    daemon.targets.remove(target)
+    daemon.start()
+    # What was mounted stands no more; what is mounted anew is right.
+    target = daemon.mount_index(corpus.out, str(corpus.image))
+    after = Readers(corpus, target, ("after", number), READERS * 12)
+    after.end()
+    assert after.errors == []
+    cleared(daemon, target)
+    return readers, killed and waited.enough()
+
+
 def test_both(daemon, corpus):
     """Errors in the gap, as the FUSE door fails closed; never zeros."""
+    wanted, counted, tried = (100 if SOAK else 3), 0, 0
     failed = right = 0
-    for number in range(100 if SOAK else 3):
-        target = daemon.mount_index(corpus.out, str(corpus.image))
-        with open("/proc/sys/vm/drop_caches", "w") as out:
-            out.write("3")
-        readers = Readers(corpus, target, ("both", number))
-        time.sleep(0.05)
-        pid = daemon.worker
-        # Not to be restarted in between.
-        daemon.process.send_signal(signal.SIGSTOP)
-        os.kill(pid, signal.SIGKILL)
-        daemon.process.kill()
-        daemon.process.wait()
-        readers.end()
+    while counted < wanted:
+        tried += 1
+        assert tried <= 2 * wanted + 3, "too few rounds count"
+        readers, counts = both_die(daemon, corpus, tried)
         failed += len(readers.errors)
         right += readers.right
-        daemon.targets.remove(target)
-        daemon.start()
-        # What was mounted stands no more, or is there anew and right.
-        after = Readers(corpus, daemon.mount_index(
-            corpus.out, str(corpus.image)), ("after", number))
-        after.end()
-        assert after.errors == []
-        daemon.umount(daemon.targets[-1], "--lazy")
-        daemon.must("gc")
-    assert failed > 0
-    print("both: %d failed, %d right" % (failed, right))
+        counted += counts and len(readers.errors) > 0
+        print("both %d: %d failed, %d right, %d wrong, %d with zeros" %
+              (tried, len(readers.errors), readers.right, len(readers.wrong),
+               len(readers.zeros)), flush=True)
+    print("both: %d rounds, %d counted, %d failed, %d right, none wrong, "
+          "none with zeros" % (tried, counted, failed, right))
