@@ -5,10 +5,12 @@
 /*
  * What the files of the scheduler share.
  *
- * Two locks: serve->lock guards readers that wait, flights, lists and
- * counters; served->touch_lock what each read touches (streams, trace). The
- * first is never held over I/O of the store or a callback of a reader, the
- * second is taken alone. The way of a present read takes the second only.
+ * Two locks, never both: serve->lock guards readers that wait, flights, lists
+ * and counters; served->touch_lock what each read touches (streams, trace; that
+ * of a trace is taken within it). The first is held over start and cancel of
+ * backends, never over I/O of the store or a callback of a reader. A read that
+ * is here takes the second only, or none when its blob is complete, unless it
+ * has something read ahead.
  *
  * A *flight* is one request for a run of leaves: held (starts later),
  * fetching, filling, gone. It stays in its blob's list until the last reader
@@ -149,7 +151,7 @@ struct ekd_serve {
 	uint64_t seq; /* of listed ranges */
 	int64_t wake_at;
 	int64_t complete_at; /* by the rate of completion */
-	unsigned answering;  /* the pacer tells readers */
+	unsigned answering;  /* who tells readers of flights that are gone */
 };
 
 static inline uint64_t ekd_leaf_at(const struct ekd_served *s, uint32_t i)

@@ -204,6 +204,21 @@ def test_index_digest(daemon, tarfs, work, origin):
     assert "is not the index that image.json names" in done.stderr
 
 
+def test_too_many_layers(daemon, tarfs, work, origin):
+    """More devices than a mount can have are counted, not read."""
+    out, image = converted(tarfs, work, [oci.tar_of([("a", b"a" * 999)])],
+                           origin)
+    with open(out + "/image.json") as f:
+        record = json.load(f)
+    record["devices"] *= 128
+    with open(out + "/image.json", "w") as f:
+        json.dump(record, f)
+    mnt = os.path.join(work, "m")
+    os.mkdir(mnt)
+    done = daemon.run("mount", "--index", out, "--from", str(image), mnt)
+    assert done.returncode == 1 and "128 devices" in done.stderr
+
+
 def test_hostile_index(daemon, tarfs, work, origin):
     """The kernel never sees an index that breaks a rule."""
     out, image = converted(tarfs, work, [oci.tar_of([("a", b"a" * 999)])],

@@ -98,6 +98,43 @@ static void wrong(void **state)
 	}
 }
 
+/* What is beyond what a mount can have is refused by its number. */
+static void limits(void **state)
+{
+	static const struct {
+		uint32_t blobs, parts;
+		ek_status status;
+	} cases[] = {
+		{EKD_DEVICES, EKD_LOWERS, EK_OK},
+		{EKD_DEVICES + 1, 1, EK_LIMIT},
+		{1, EKD_LOWERS + 1, EK_LIMIT},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct ekd_record a = {.target = "/t", .source = "s"}, b;
+		struct ek_err err;
+		char *text;
+		size_t n;
+
+		assert_int_equal(ekd_record_make(&a, cases[i].blobs,
+						 cases[i].parts, &err),
+				 EK_OK);
+		for (uint32_t k = 0; k < a.n_blobs; k++) {
+			snprintf(a.blobs[k].digest, sizeof(a.blobs[k].digest),
+				 "sha256:" HEX);
+			a.blobs[k].size = 1;
+		}
+		assert_int_equal(ekd_record_print(&a, &text, &n, &err), EK_OK);
+		assert_int_equal(ekd_record_parse(text, n, &b, &err),
+				 cases[i].status);
+		if (cases[i].status == EK_OK)
+			ekd_record_free(&b);
+		ekd_record_free(&a);
+		free(text);
+	}
+}
+
 static void names(void **state)
 {
 	char name[EKD_DOOR_NAME + 1];
@@ -115,6 +152,7 @@ static void names(void **state)
 const struct CMUnitTest record_tests[] = {
 	cmocka_unit_test(round_trip),
 	cmocka_unit_test(wrong),
+	cmocka_unit_test(limits),
 	cmocka_unit_test(names),
 	UNIT_END,
 };
