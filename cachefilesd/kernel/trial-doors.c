@@ -46,7 +46,7 @@ static void answer(void *arg, struct ekd_door_request *request)
 static ek_status prepare_fuse(struct ekd_trial_stage *stage, struct ek_err *err)
 {
 	const struct ekd_door_hooks hooks = {.read = answer};
-	uint64_t primary, device;
+	uint64_t primary = 0, device = 0;
 	char options[128];
 
 	stage->fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
