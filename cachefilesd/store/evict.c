@@ -19,6 +19,7 @@
 #define BATCH	      1024u /* leaves that go with one write of a map */
 #define BATCH_BYTES   (64u << 20)
 #define RESERVE_TRIES 64 /* others may take what was made for us */
+#define LOOKS	      64 /* what was chosen may be read again meanwhile */
 
 bool ekd_is_full(ek_status status, const struct ek_err *err)
 {
@@ -280,8 +281,9 @@ static ek_status evict_from(struct ekd_blob *b, struct choice *c,
 	return EK_OK;
 }
 
+/* *any: there was a leaf that could go, if nobody had read it since. */
 static ek_status evict_leaves(struct ekd_store *s, uint64_t want,
-			      uint64_t *freed, struct ek_err *err)
+			      uint64_t *freed, bool *any, struct ek_err *err)
 {
 	struct choice *c = calloc(1, sizeof(*c));
 	uint32_t *leaves = malloc(BATCH * sizeof(*leaves));
@@ -306,6 +308,7 @@ static ek_status evict_leaves(struct ekd_store *s, uint64_t want,
 		c->now = atomic_load(&s->tick);
 		survey(c, blobs, loose, want);
 	}
+	*any = status == EK_OK && (c->all || c->bytes[c->bucket]);
 	for (size_t k = 0; status == EK_OK && k < loose; k++)
 		status = evict_from(blobs[k], c, leaves, freed, err);
 	for (size_t k = 0; k < n; k++)
@@ -322,13 +325,15 @@ static ek_status free_bytes(struct ekd_store *s, uint64_t want,
 {
 	uint64_t freed = 0, part;
 	struct ekd_entry *e;
+	bool any;
 
 	while (freed < want && (e = ekd_entry_oldest(s))) {
 		EKD_TRY(ekd_entry_remove(s, e, &part, err));
 		freed += part;
 	}
-	if (freed < want)
-		EKD_TRY(evict_leaves(s, want - freed, &freed, err));
+	any = freed < want;
+	for (int looks = 0; any && looks < LOOKS && (!looks || !freed); looks++)
+		EKD_TRY(evict_leaves(s, want - freed, &freed, &any, err));
 	if (!freed)
 		return ek_fail_sys(err, ENOSPC,
 				   "the store is full of blobs in use");
@@ -382,16 +387,20 @@ ek_status ekd_reserve(struct ekd_store *s, uint64_t bytes, struct ek_err *err)
 	if (s->options.quota && bytes > s->options.quota)
 		return ek_fail_sys(err, ENOSPC, "a leaf beyond the quota");
 	for (int tries = 0; tries < RESERVE_TRIES && status == EK_OK; tries++) {
+		bool got;
+
 		if (take(s, bytes, &over))
 			return EK_OK;
 		pthread_mutex_lock(&s->evict);
 		/* Whoever had the lock before may have made the room. */
-		if (take(s, bytes, &over)) {
-			pthread_mutex_unlock(&s->evict);
-			return EK_OK;
+		got = take(s, bytes, &over);
+		if (!got) {
+			status = free_bytes(s, batch(s, over, over), err);
+			got = status == EK_OK && take(s, bytes, &over);
 		}
-		status = free_bytes(s, batch(s, over, over), err);
 		pthread_mutex_unlock(&s->evict);
+		if (got)
+			return EK_OK;
 	}
 	if (status != EK_OK)
 		return status;

@@ -281,6 +281,50 @@ static void eviction_races_readers(void **state)
 	box_free(&box);
 }
 
+struct toucher {
+	struct ekd_blob *blob;
+	_Atomic bool over;
+};
+
+static void *touch(void *arg)
+{
+	struct toucher *me = arg;
+	uint8_t byte;
+
+	for (uint32_t i = 0; !atomic_load(&me->over); i = (i + 1) % N)
+		ekd_blob_read(me->blob, (uint64_t)i * LEAF, &byte, 1, NULL);
+	return NULL;
+}
+
+/* What was chosen to go may be read before it goes: then another does. */
+static void room_beside_reads(void **state)
+{
+	struct ekd_store_options options = {.quota = 4 * LEAF};
+	struct toucher me = {.over = false};
+	pthread_t threads[3];
+	struct box box;
+
+	(void)state;
+	box_new(&box, N * LEAF);
+	box_open(&box, &options);
+	box_blob(&box);
+	me.blob = box.blob;
+	for (int t = 0; t < 3; t++)
+		assert_int_equal(pthread_create(&threads[t], NULL, touch, &me),
+				 0);
+	for (int i = 0; i < rounds(2000, 20000); i++) {
+		struct ek_err err = {.text = ""};
+
+		if (fill(&box, (uint32_t)i % N, &err) != EK_OK)
+			fail_msg("fill %d: %s", i, err.text);
+	}
+	atomic_store(&me.over, true);
+	for (int t = 0; t < 3; t++)
+		pthread_join(threads[t], NULL);
+	check_all(&box);
+	box_free(&box);
+}
+
 /* Openers and closers of one name, and gc, all at once. */
 static void *opener(void *arg)
 {
@@ -539,6 +583,7 @@ const struct CMUnitTest evict_tests[] = {
 	cmocka_unit_test(unused_blobs_go_first),
 	cmocka_unit_test(quota_below_a_leaf),
 	cmocka_unit_test(eviction_races_readers),
+	cmocka_unit_test(room_beside_reads),
 	cmocka_unit_test(opening_races_gc),
 	cmocka_unit_test(full_disk),
 	cmocka_unit_test(failed_sync),
