@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* erofs-cachefilesd: images load on demand from a registry, and never lie. */
+/*
+ * erofs-cachefilesd: images load on demand from a registry, and never lie.
+ * The command line, and the holder; the worker is a program of its own.
+ */
 
+#include "cachefilesd/program.h"
 #include "cachefilesd/verbs.h"
 
 #include <signal.h>
-#include <string.h>
 
 static int (*const verbs[EKD_VERBS])(const struct ekd_options *o) = {
 	[EKD_VERB_RUN] = ekd_run,
-	[EKD_VERB_CONFIG] = ekd_config_verb,
-	[EKD_VERB_DOORS] = ekd_doors,
 	[EKD_VERB_MOUNT] = ekd_mount_verb,
 	[EKD_VERB_UMOUNT] = ekd_umount,
 	[EKD_VERB_STATUS] = ekd_status_verb,
@@ -31,10 +32,9 @@ int main(int argc, char **argv)
 	int status;
 
 	signal(SIGPIPE, SIG_IGN);
-	if (argc == 2 && strcmp(argv[1], "worker") == 0)
-		return ekd_work();
-	if (argc > 1 && strcmp(argv[1], "credentials") == 0)
-		return ekd_credentials(argc - 2, argv + 2);
 	status = ekd_parse(&o, argc, argv);
-	return status == CLI_GO_ON ? verbs[o.verb](&o) : status;
+	if (status != CLI_GO_ON)
+		return status;
+	/* Those that try what a worker does are its program's. */
+	return verbs[o.verb] ? verbs[o.verb](&o) : ekd_worker_exec(argv);
 }

@@ -98,7 +98,9 @@ static const struct cli_section sections[] = {
 	 "write wrong bytes: verify and dm-verity tell."},
 	{"FILES",
 	 "/etc/erofskit/daemon.json: the configuration. /var/lib/erofskit: "
-	 "blobs and images.\n/run/erofskit: sockets and mounts of the door."},
+	 "blobs and images.\n/run/erofskit: sockets and mounts of the door. "
+	 "erofs-cachefilesd-worker, in\nlibexec/erofskit or beside this "
+	 "program: what run starts as another user."},
 	{"SIGNALS",
 	 "SIGHUP: read the configuration anew. SIGTERM: end, or leave the "
 	 "worker to serve when\nimages are mounted."},

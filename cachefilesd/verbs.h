@@ -8,12 +8,12 @@
 
 /* Of the service itself: run.c */
 int ekd_run(const struct ekd_options *o);
-int ekd_config_verb(const struct ekd_options *o);
-int ekd_doors(const struct ekd_options *o);
 
-/* What the service starts, by words that no user gives: work.c, child.c */
+/* Of the worker's program: work.c, child.c, check.c */
 int ekd_work(void);
 int ekd_credentials(int argc, char **argv);
+int ekd_config_verb(const struct ekd_options *o);
+int ekd_doors(const struct ekd_options *o);
 
 /* Of images: images.c */
 int ekd_mount_verb(const struct ekd_options *o);

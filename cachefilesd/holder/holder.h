@@ -24,6 +24,11 @@ struct ekd_holder_options {
 	uid_t uid;	       /* the worker's */
 	gid_t gid;
 	int config; /* memfd with the configuration, for the worker */
+	/*
+	 * The program of all that the holder starts, opened (O_PATH will do):
+	 * what is installed under its name meanwhile is for the next holder.
+	 */
+	int worker;
 	/* Absolute directories: local files to open, targets of mounts. */
 	const char *open_roots[EKD_ROOTS + 1];	/* closed by NULL */
 	const char *mount_roots[EKD_ROOTS + 1]; /* closed by NULL */

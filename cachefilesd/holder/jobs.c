@@ -124,10 +124,10 @@ bool ekd_job_start(struct ekd_state *h,
 	return true;
 }
 
-static _Noreturn void exec_self(struct ekd_state *h, const char *const *words,
-				const char *last, int out)
+static _Noreturn void exec_worker(struct ekd_state *h, const char *const *words,
+				  const char *last, int out)
 {
-	static char name[] = "erofs-cachefilesd";
+	static char name[] = "erofs-cachefilesd-worker";
 	union {
 		const char *from;
 		char *to; /* exec changes nothing */
@@ -184,7 +184,7 @@ ek_status ekd_do_credentials(struct ekd_state *h, struct ekd_result *result,
 	if (pid < 0)
 		return ek_fail_sys(err, errno, "a child");
 	if (pid == 0)
-		exec_self(h, argv ? argv : words, h->in.host, ends[1]);
+		exec_worker(h, argv ? argv : words, h->in.host, ends[1]);
 	close(ends[1]);
 	got = read_all(ends[0], result->secret, EKD_SECRET);
 	if (!got)
@@ -216,7 +216,7 @@ bool ekd_job_reload(struct ekd_state *h)
 		pid = fork();
 	if (pid == 0) {
 		shed(h);
-		exec_self(h, argv ? argv : words, NULL, memory);
+		exec_worker(h, argv ? argv : words, NULL, memory);
 	}
 	if (pid < 0) {
 		if (memory >= 0)

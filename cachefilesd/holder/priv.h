@@ -75,7 +75,7 @@ struct ekd_conn {
 struct ekd_state {
 	const struct ekd_holder_options *options;
 	char run[EKD_PATH], state[EKD_PATH];
-	int exe, lock, signals, devnull;
+	int exe, lock, signals, devnull;	/* exe: the worker's program */
 	int config;				/* memfd for the next worker */
 	int run_fd, images_fd, store_fd, rw_fd; /* directories; -1: absent */
 	int door, shared_fd, api, listener;

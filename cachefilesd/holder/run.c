@@ -86,7 +86,7 @@ static ek_status set_up_process(struct ekd_state *h, struct ek_err *err)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	h->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	h->exe = open_high("/proc/self/exe", O_RDONLY);
+	h->exe = fcntl(h->options->worker, F_DUPFD_CLOEXEC, EKD_HIGH_FD);
 	h->devnull = open_high("/dev/null", O_RDWR);
 	if (h->signals < 0 || h->exe < 0 || h->devnull < 0)
 		return ek_fail_sys(err, errno, "starting");

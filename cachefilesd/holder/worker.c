@@ -157,7 +157,7 @@ static void note_pid(struct ekd_state *h)
 
 static _Noreturn void run_worker(struct ekd_state *h, int channel)
 {
-	static char name[] = "erofs-cachefilesd", verb[] = "worker";
+	static char name[] = "erofs-cachefilesd-worker", verb[] = "work";
 	static const char *const mine[] = {
 		"NOTIFY_SOCKET",  "LISTEN_PID",	   "LISTEN_FDS",
 		"LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID",

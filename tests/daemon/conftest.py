@@ -14,7 +14,7 @@ BUILD = os.environ.get("EK_BUILD") or os.path.join(
 
 @pytest.fixture(scope="session")
 def cachefilesd():
-    """The program; EK_CACHEFILESD names another one."""
+    """The program; EK_CACHEFILESD names another one, beside its worker."""
     path = os.environ.get("EK_CACHEFILESD") or os.path.join(
         BUILD, "erofs-cachefilesd")
     if not os.access(path, os.X_OK):

@@ -53,11 +53,6 @@ def test_no_daemon(run, work):
     assert "no daemon at %s/api.sock: start it" % work in done.stderr
 
 
-def test_worker_is_not_for_users(run):
-    done = run("worker")
-    assert done.returncode == 1 and "run" in done.stderr
-
-
 def test_doors(run):
     doors = json.loads(run("doors", "--json").stdout)["doors"]
     assert [d["name"] for d in doors] == ["fuse", "loop", "fanotify",

@@ -524,8 +524,9 @@ static int run_holder(int argc, char **argv)
 		else if (strncmp(argv[i], "delay=", 6) == 0)
 			delay = (unsigned)strtoul(argv[i] + 6, NULL, 10);
 	}
+	options.worker = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	options.config = memfd_create("config", MFD_CLOEXEC);
-	if (options.config < 0 ||
+	if (options.worker < 0 || options.config < 0 ||
 	    write(options.config, &delay, sizeof(delay)) < 0)
 		return 3;
 	if (ekd_holder_run(&options, &code, &err) != EK_OK)
@@ -560,7 +561,7 @@ static int run_ask(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	read_kill();
-	if (argc == 2 && strcmp(argv[1], "worker") == 0)
+	if (argc == 2 && strcmp(argv[1], "work") == 0)
 		return run_worker();
 	if (argc == 3 && strcmp(argv[1], "credentials") == 0) {
 		if (strcmp(argv[2], "known.example") == 0)
