@@ -82,11 +82,14 @@ def tmpfs(where, size):
 
 @contextlib.contextmanager
 def ext4(image, where, size):
-    """A small ext4 of size bytes in a file, mounted through a loop device."""
+    """A small ext4 of size bytes in a file, mounted through a loop device.
+
+    Nothing in it is for root alone: full is full, and what gets free serves
+    all."""
     with open(image, "wb") as out:
         out.truncate(size)
-    subprocess.run(["mkfs.ext4", "-q", "-F", "-b", "4096", image], check=True,
-                   stdin=subprocess.DEVNULL, capture_output=True)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-b", "4096", "-m", "0", image],
+                   check=True, stdin=subprocess.DEVNULL, capture_output=True)
     os.makedirs(where, exist_ok=True)
     with loop(image) as device:
         mount(device, where, "ext4")
