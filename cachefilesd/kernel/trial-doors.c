@@ -156,12 +156,12 @@ static ek_status mark_hole(struct ekd_trial_stage *stage, uint64_t size,
 		sys = errno;
 	}
 	if (sys == EINVAL)
-		return ek_fail_sys(err, sys,
-				   "no pre-content events before Linux 6.14");
+		return ek_fail(err, EK_UNSUPPORTED,
+			       "no pre-content events before Linux 6.14");
 	if (sys == EOPNOTSUPP)
-		return ek_fail_sys(err, sys,
-				   "pre-content events: not on the file "
-				   "systems of /var/lib, /var/tmp and /tmp");
+		return ek_fail(err, EK_UNSUPPORTED,
+			       "pre-content events: not on the file systems "
+			       "of /var/lib, /var/tmp and /tmp");
 	return ek_fail_sys(err, sys, "files for pre-content events");
 }
 

@@ -7,6 +7,7 @@
 
 It has only the units that it is given, and targets of the host's systemd. Its
 mounts, processes and control groups are its own, the network is the host's.
+EK_SYSTEMD names another one than the host's (with LD_LIBRARY_PATH).
 """
 
 import contextlib
@@ -21,7 +22,7 @@ import pytest
 
 from lib import mounts
 
-SYSTEMD = "/lib/systemd/systemd"
+SYSTEMD = os.environ.get("EK_SYSTEMD") or "/lib/systemd/systemd"
 TARGETS = ("sysinit", "basic", "local-fs", "shutdown", "multi-user", "umount",
            "final", "network-online")
 PATIENCE = 120
