@@ -10,8 +10,9 @@ static const struct cli_option options[] = {
 	 "compress with lz4, lz4hc (levels 0 to 12, 9 when none is given), "
 	 "lzma (0 to 9, and 100 to 109 for more effort; 6), deflate (0 to 9; "
 	 "1), libdeflate (0 to 12; 1) or zstd (0 to 22; 3). dictsize=SIZE, "
-	 "for lzma up to 8 MiB and for zstd a power of two up to 1 MiB; lc=, "
-	 "lp=, pb= for lzma. lzma needs Linux 5.16, deflate and libdeflate "
+	 "for lzma up to 8 MiB, for zstd and deflate a power of two up to 1 "
+	 "MiB and 32 KiB; lc=, lp=, pb= for lzma. lzma needs Linux 5.16, "
+	 "deflate and libdeflate "
 	 "6.6, zstd 6.10. Those after the first are for --compress-hints",
 	 "no compression", "Compression", 0},
 	{OPT_PCLUSTER, NULL, 'C', CLI_REQUIRED, "SIZE",

@@ -16,6 +16,8 @@
 /* Encoders take no more than this part of the memory of the machine. */
 #define MEMORY_PART 2u
 
+#define DEFLATE_WINDOW_MAX 15 /* logarithm */
+
 static void prop(const struct ek_build_codec *c, int32_t value, uint8_t bit,
 		 uint8_t *to, struct ek_encoder_params *p)
 {
@@ -229,7 +231,10 @@ void ek_codecs_announce(struct ek_build *b, unsigned int codec, uint32_t most)
 		cfgs->lzma_dict_size = ek_max(cfgs->lzma_dict_size, dict);
 		break;
 	case EK_CODEC_DEFLATE:
-		cfgs->deflate_windowbits = 15;
+		/* libdeflate always has the largest. */
+		cfgs->deflate_windowbits = (uint8_t)ek_max(
+			cfgs->deflate_windowbits,
+			dict ? __builtin_ctz(dict) : DEFLATE_WINDOW_MAX);
 		break;
 	default:
 		cfgs->zstd_windowlog = (uint8_t)ek_max(cfgs->zstd_windowlog,

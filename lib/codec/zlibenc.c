@@ -8,7 +8,7 @@
 #define ZLIB_CONST
 #include <zlib.h>
 
-#define RAW_WINDOW (-15)
+#define WINDOW_MAX (32u << 10)
 #define MEM_LEVEL  9
 /*
  * The best level looks at 4096 places for each match. A quarter of that takes
@@ -33,11 +33,17 @@ const char *ek_zlib_version(void)
 	return zlibVersion();
 }
 
-static uint64_t defl_memory(const struct ek_encoder_params *params)
+static uint32_t dict_size(const struct ek_encoder_params *params)
 {
 	(void)params;
+	return WINDOW_MAX;
+}
+
+static uint64_t defl_memory(const struct ek_encoder_params *params)
+{
 	/* As zconf.h states it. */
-	return (1u << 17) + (1u << (MEM_LEVEL + 9)) + sizeof(struct defl);
+	return 4 * (uint64_t)params->dict_size + (1u << (MEM_LEVEL + 9)) +
+	       sizeof(struct defl);
 }
 
 static void defl_free(struct ek_encoder *enc)
@@ -53,12 +59,14 @@ static ek_status defl_open(const struct ek_encoder_params *params,
 			   struct ek_encoder **enc, struct ek_err *err)
 {
 	struct defl *d = calloc(1, sizeof(*d));
+	int window = __builtin_ctz(params->dict_size);
 
 	if (!d)
 		return ek_fail(err, EK_NOMEM, "no memory for an encoder");
 	d->base.ops = &ek_zlib_encoder;
 	d->best = params->level == BEST;
-	d->ready = deflateInit2(&d->z, params->level, Z_DEFLATED, RAW_WINDOW,
+	/* Negative: nothing around the stream. */
+	d->ready = deflateInit2(&d->z, params->level, Z_DEFLATED, -window,
 				MEM_LEVEL, Z_DEFAULT_STRATEGY) == Z_OK;
 	if (!d->ready) {
 		defl_free(&d->base);
@@ -157,6 +165,7 @@ static ek_status whole(struct ek_encoder *enc, const uint8_t *in, size_t n_in,
 
 const struct ek_encoder_ops ek_zlib_encoder = {
 	.whole = whole,
+	.dict_size = dict_size,
 	.memory = defl_memory,
 	.open = defl_open,
 	.fill = fill,

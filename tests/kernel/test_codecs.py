@@ -476,7 +476,8 @@ def test_kernel_refuses_larger_clusters(mkfs, mounter, work):
 
 
 @pytest.mark.parametrize("codec, least, most", [
-    ("zstd", 1024, 1 << 20), ("lzma,1", 4096, 8 << 20)])
+    ("zstd", 1024, 1 << 20), ("lzma,1", 4096, 8 << 20),
+    ("deflate", 512, 32768), ("deflate,9", 512, 32768)])
 def test_dictionary_sizes(mkfs, mounter, work, files, codec, least, most):
     image = os.path.join(work, "out.img")
     for size in (least, most):

@@ -279,7 +279,12 @@ static void parameters(void **state)
 	assert_int_equal(TRY("zstd", .set = EK_PROP_LC), EK_INVALID);
 	assert_int_equal(TRY("deflate", .level = 9), EK_OK);
 	assert_int_equal(TRY("deflate", .level = 10), EK_INVALID);
-	assert_int_equal(TRY("deflate", .dict_size = 32768), EK_INVALID);
+	assert_int_equal(TRY("deflate", .dict_size = 32768), EK_OK);
+	assert_int_equal(TRY("deflate", .dict_size = 512), EK_OK);
+	assert_int_equal(TRY("deflate", .dict_size = 256), EK_INVALID);
+	assert_int_equal(TRY("deflate", .dict_size = 65536), EK_INVALID);
+	assert_int_equal(TRY("deflate", .dict_size = 20000), EK_INVALID);
+	assert_int_equal(TRY("libdeflate", .dict_size = 32768), EK_INVALID);
 	assert_int_equal(TRY("libdeflate", .level = 12), EK_OK);
 	assert_int_equal(TRY("libdeflate", .level = 13), EK_INVALID);
 }
@@ -299,6 +304,10 @@ static void dictionaries_and_memory(void **state)
 	params.max_out = 1 << 20;
 	assert_int_equal(ek_codec_dict_size(lzma, &params), 4 << 20);
 	assert_int_equal(ek_codec_dict_size(zstd, &params), 1 << 20);
+	assert_int_equal(ek_codec_dict_size(ek_codec_find("deflate"), &params),
+			 32768);
+	assert_int_equal(
+		ek_codec_dict_size(ek_codec_find("libdeflate"), &params), 0);
 	assert_int_equal(ek_codec_dict_size(ek_codec_find("lz4"), &params), 0);
 	params.dict_size = 8 << 20;
 	assert_int_equal(ek_codec_dict_size(lzma, &params), 8 << 20);
