@@ -259,6 +259,7 @@ def test_kills(service, mounted, rounds):
     assert service.status()["images"] == 1
 
 
+@pytest.mark.soak
 def test_restart(service, mounted):
     """How a new version comes in: restart, then reload."""
     target, want = mounted
@@ -297,6 +298,7 @@ def test_hardening_lets_it_mount(service, mounted, work):
     assert len(changed) == 1
 
 
+@pytest.mark.soak
 def test_watchdog(service, systemd, mounted):
     """A holder that stands still is replaced, and nobody notices."""
     target, want = mounted
