@@ -139,7 +139,9 @@ static void add_uses(struct need_list *l, const struct ek_sb *sb, uint32_t uses)
 		add(l, 7, 2, "holes in compressed files");
 	if (sb->blkszbits < 12) {
 		add(l, 6, 4, "blocks smaller than pages");
-		if (uses & EK_USE_COMPRESSED)
+		/* Makers of such images set the bit when they compress. */
+		if (uses & EK_USE_COMPRESSED ||
+		    ek_sb_incompat(sb, EK_INCOMPAT_LZ4_0PADDING))
 			add(l, 6, 8,
 			    "compression in blocks smaller than "
 			    "pages");

@@ -376,6 +376,19 @@ def test_compat_keeps_to_old_ways(mkfs, work):
     assert not features(image)
 
 
+@pytest.mark.parametrize("options", [
+    [], ["-b1024"], ["-zlz4"], ["-zlz4", "-b1024"], ["-zdeflate", "-b512"],
+    ["-zlz4", "-C8192"], ["-zlz4", "-Eztailpacking"], ["-zzstd", "-b2048"],
+    ["-zlzma,1"], ["-zzstd", "-E48bit"], ["-Edot-omitted"],
+    ["--chunksize=4096"], ["--xattr-prefix=user.x"]], ids=name_of)
+def test_dump_tells_the_same_kernel(mkfs, dump, work, files, options):
+    """What the summary says is read out of the image again."""
+    image = os.path.join(work, "out.img")
+    stats = json.loads(mkfs.ok("--json", *options, image, files).text)
+    told = json.loads(dump.ok("--json", image).text)["superblock"]
+    assert told["oldest_kernel"] == stats["oldest_kernel"]
+
+
 @pytest.mark.parametrize("name", ["speed", "balanced", "small"])
 def test_profiles(mkfs, fsck, work, files, name):
     image = os.path.join(work, "out.img")

@@ -416,10 +416,12 @@ static void test_needs(void **state)
 	sb.incompat = EK_INCOMPAT_LZ4_0PADDING;
 	check_need(&sb, &c, EK_USE_COMPRESSED, 5, 4);
 	sb.blkszbits = 10;
+	check_need(&sb, &c, 0, 6, 8);
+	sb.incompat = 0;
 	check_need(&sb, &c, 0, 6, 4);
 	check_need(&sb, &c, EK_USE_COMPRESSED, 6, 8);
 	sb.blkszbits = 12;
-	sb.incompat |= EK_INCOMPAT_COMPR_CFGS;
+	sb.incompat = EK_INCOMPAT_LZ4_0PADDING | EK_INCOMPAT_COMPR_CFGS;
 	check_need(&sb, &c, EK_USE_COMPRESSED, 5, 13);
 	c.algs = 1u << EK_ALG_ZSTD | 1u << EK_ALG_LZMA;
 	check_need(&sb, &c, EK_USE_COMPRESSED, 6, 10);
