@@ -8,7 +8,7 @@
 # Lane 1 owns build/release, lane 2 build/san; the last of lane 2 uses what
 # lane 1 has built. A flavour is built under a lock.
 LANE1="lint unit install programs"
-LANE2="san fuzzseeds cross dist cli"
+LANE2="san sandaemon fuzzseeds cross dist cli"
 
 limit() { # seconds that a stage may take; wide, for a busy machine
 	case $1 in
@@ -124,6 +124,31 @@ stage_san() {
 	build san check TESTS=
 	san_env
 	run_units san
+}
+
+# The daemon of a flavour with sanitizers; each of its processes that has
+# something to report does so in a file.
+daemon_under() { # daemon_under FLAVOUR TEST...
+	local flavour=$1 dir
+	shift
+	dir=$(mktemp -d /var/tmp/erofskit-san.XXXXXX)
+	chmod 1777 "$dir" # the worker is another user
+	san_env
+	ASAN_OPTIONS+=:log_path=$dir/report
+	UBSAN_OPTIONS+=:log_path=$dir/report
+	export TSAN_OPTIONS=log_path=$dir/report
+	EK_BUILD=$ROOT/build/$flavour pytest_stage "daemon-$flavour" "$@"
+	if compgen -G "$dir/*" >/dev/null; then
+		cat "$dir"/*
+		say "= 0 1 0"
+	fi
+	rm -r "$dir"
+}
+
+stage_sandaemon() {
+	prepare
+	build san all
+	daemon_under san tests/daemon/test_mount.py tests/daemon/test_api.py
 }
 
 fuzz_names() {
@@ -309,6 +334,10 @@ soak() {
 	say "workers under ThreadSanitizer"
 	build tsan
 	as_user scripts/tsan-workers build/tsan /usr/include || bad=1
+	say "the daemon under ThreadSanitizer"
+	daemon_under tsan tests/daemon/test_{mount,api,evict,steps,kills}.py |
+		tee "$LOG/daemon-tsan.log"
+	tail -n1 "$LOG/daemon-tsan.log" | grep -q '^= [1-9][0-9]* 0 ' || bad=1
 	say "lines of the parsers that the seeds reach"
 	mapfile -t inputs < <(fuzz_fixtures)
 	make_defects build/release/mkfs.erofs
