@@ -2,6 +2,8 @@
 #include "data.h"
 #include "unit.h"
 
+#include "base/try.h"
+
 /* What holds for every encoder of the table. */
 
 #define MOST  (400 * 1024)
@@ -235,6 +237,62 @@ static void history_does_not_matter(void **state)
 	free(first);
 }
 
+/* A whole stream, between others and after a room that was too small. */
+static void whole_again(struct buffers *b, const struct ek_codec_info *info,
+			size_t size, uint8_t *first)
+{
+	struct ek_encoder *fresh = encoder_for(info, 3, 65536);
+	struct ek_encoder *used = encoder_for(info, 3, 65536);
+	size_t n, again, taken = size;
+
+	assert_int_equal(
+		ek_encode_whole(fresh, b->in, size, first, size, &n, NULL),
+		EK_OK);
+	assert_in_range(n, 1, size - 1);
+	assert_int_equal(
+		ek_decode(b->dec, first, n, b->back, size, false, NULL), EK_OK);
+	assert_memory_equal(b->back, b->in, size);
+	memset(b->out + n / 2, 0xee, GUARD);
+	assert_int_equal(
+		ek_encode_whole(used, b->in, size, b->out, n / 2, &again, NULL),
+		EK_OK);
+	assert_int_equal(again, 0);
+	for (size_t i = 0; i < GUARD; i++)
+		assert_int_equal(b->out[n / 2 + i], 0xee);
+	assert_int_equal(ek_encode_fill(used, b->in, &taken, b->out, n / 2,
+					&again, NULL),
+			 EK_OK);
+	assert_int_equal(
+		ek_encode_whole(used, b->in, size, b->out, size, &again, NULL),
+		EK_OK);
+	assert_int_equal(again, n);
+	assert_memory_equal(b->out, first, n);
+	ek_encoder_free(fresh);
+	ek_encoder_free(used);
+}
+
+static void whole_streams(void **state)
+{
+	static const size_t sizes[] = {4096, 65536, MOST};
+	size_t n;
+	const struct ek_codec_info *list = ek_codec_list(&n);
+	uint8_t *first = malloc(MOST);
+
+	(void)state;
+	assert_non_null(first);
+	for (size_t k = 0; k < n; k++) {
+		struct buffers b;
+
+		open_buffers(&b, list[k].algorithm);
+		for (size_t i = 0; i < EK_ARRAY_SIZE(sizes); i++) {
+			fill_data(b.in, sizes[i], KIND_TEXT, i);
+			whole_again(&b, &list[k], sizes[i], first);
+		}
+		close_buffers(&b);
+	}
+	free(first);
+}
+
 static ek_status try_params(const char *name, struct ek_encoder_params params)
 {
 	struct ek_encoder *enc;
@@ -323,6 +381,7 @@ const struct CMUnitTest encoders_tests[] = {
 	cmocka_unit_test(rooms_are_filled),
 	cmocka_unit_test(noise_is_left_alone),
 	cmocka_unit_test(history_does_not_matter),
+	cmocka_unit_test(whole_streams),
 	cmocka_unit_test(parameters),
 	cmocka_unit_test(dictionaries_and_memory),
 	UNIT_END,
