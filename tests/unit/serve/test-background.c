@@ -186,17 +186,18 @@ static void completion_goes_on(void **state)
 static void list_is_bounded(void **state)
 {
 	struct rig rig;
-	struct rig_options o = {.size = 64 * LEAF};
+	/* So few under way that the first of the list must wait. */
+	struct rig_options o = {.size = 64 * LEAF, .serve.blob_max = 8 * LEAF};
 	ek_status status = EK_OK;
 	unsigned n = 0;
 
 	(void)state;
 	rig_new(&rig, &o);
 	fake_set(rig.fake, true, RIGHT, 0);
-	/* Two that never follow each other, in turn. */
+	/* None follows another. */
 	while (status == EK_OK && n < 1u << 20) {
 		status = ekd_served_prefetch(
-			rig.served, n % 2 ? 0 : 32 * (uint64_t)LEAF, 1, NULL);
+			rig.served, n % 32 * 2 * (uint64_t)LEAF, 1, NULL);
 		n++;
 	}
 	assert_int_equal(status, EK_LIMIT);
