@@ -14,7 +14,7 @@
  * that what is seldom needed is seldom touched. Large files that are batches
  * of their own are for the other jobs.
  */
-#define AHEAD 20u
+#define AHEAD 14u
 
 static void set_sizes(struct ek_build *b)
 {
