@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cachefilesd/worker/priv.h"
+#include "cli/leaves.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -27,24 +28,6 @@ ek_status files_make(struct ekd_service *s, const char *id, int *dir,
 	return files_open(s, id, dir, err);
 }
 
-ek_status files_write(int fd, const void *from, size_t n, const char *name,
-		      struct ek_err *err)
-{
-	const char *bytes = from;
-
-	while (n) {
-		ssize_t did = write(fd, bytes, n);
-
-		if (did < 0 && errno == EINTR)
-			continue;
-		if (did <= 0)
-			return ek_fail_sys(err, errno, "cannot write %s", name);
-		bytes += did;
-		n -= (size_t)did;
-	}
-	return EK_OK;
-}
-
 ek_status files_put(int dir, const char *name, const void *bytes, size_t n,
 		    struct ek_err *err)
 {
@@ -58,7 +41,7 @@ ek_status files_put(int dir, const char *name, const void *bytes, size_t n,
 		    0600);
 	if (fd < 0)
 		return ek_fail_sys(err, errno, "cannot make %s", name);
-	s = files_write(fd, bytes, n, name, err);
+	s = cli_write_all(fd, name, bytes, n, err);
 	if (s == EK_OK && fdatasync(fd) < 0)
 		s = ek_fail_sys(err, errno, "cannot sync %s", name);
 	close(fd);

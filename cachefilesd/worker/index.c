@@ -14,6 +14,7 @@
 
 #include "cachefilesd/config/json.h"
 #include "cachefilesd/fetch/sha.h"
+#include "cli/leaves.h"
 
 #include <erofskit/trust.h>
 
@@ -67,7 +68,7 @@ static ek_status copy(int from, int to, struct ekd_sha *sha, char *buffer,
 
 	while ((n = read(from, buffer, COPY)) > 0) {
 		ekd_sha_add(sha, buffer, (size_t)n);
-		EK_TRY(files_write(to, buffer, (size_t)n, "the index", err));
+		EK_TRY(cli_write_all(to, "the index", buffer, (size_t)n, err));
 		all += (uint64_t)n;
 		if (all > INDEX_MAX)
 			return ek_fail(err, EK_LIMIT,

@@ -167,8 +167,6 @@ ek_status files_make(struct ekd_service *s, const char *id, int *dir,
 		     struct ek_err *err);
 ek_status files_put(int dir, const char *name, const void *bytes, size_t n,
 		    struct ek_err *err);
-ek_status files_write(int fd, const void *bytes, size_t n, const char *name,
-		      struct ek_err *err);
 /* A file without a name, to read and write; -1 with a failure. */
 int files_nameless(struct ekd_service *s, struct ek_err *err);
 /* All of a file of at most @most bytes; free(*bytes). */

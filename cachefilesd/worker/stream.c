@@ -8,6 +8,7 @@
  */
 
 #include "cachefilesd/worker/priv.h"
+#include "cli/leaves.h"
 
 #include <erofskit/stream.h>
 #include <erofskit/trust.h>
@@ -44,7 +45,7 @@ static ek_status take(void *arg, const uint8_t *bytes, size_t n,
 			       "it is longer than its manifest says");
 	if (st->maker)
 		EK_TRY(ek_leaf_maker_add(st->maker, bytes, n, err));
-	EK_TRY(files_write(st->fd, bytes, n, "a layer", err));
+	EK_TRY(cli_write_all(st->fd, "a layer", bytes, n, err));
 	st->n += n;
 	return EK_OK;
 }
