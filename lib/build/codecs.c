@@ -64,6 +64,16 @@ static uint32_t largest(const struct ek_build_options *o)
 	return most;
 }
 
+/* Bytes of a piece that is encoded in one pass: a power of two of blocks. */
+static uint32_t unit_of(const struct ek_build *b, uint32_t max_pcluster)
+{
+	uint32_t unit = b->bs;
+
+	while (2 * (uint64_t)unit <= max_pcluster)
+		unit *= 2;
+	return unit;
+}
+
 static ek_status load_hints(struct ek_build *b, struct ek_err *err)
 {
 	const struct ek_build_options *o = &b->opt;
@@ -118,6 +128,8 @@ ek_status ek_codecs_load(struct ek_build *b, struct ek_err *err)
 	b->max_blocks = most / b->bs;
 	for (uint32_t i = 0; i < n; i++) {
 		EK_TRY(ek_codec_choose(&list[i], most, &b->codecs[i], err));
+		if (o->wide)
+			b->codecs[i].params.max_in = unit_of(b, most);
 		memory += ek_codec_memory(b->codecs[i].info,
 					  &b->codecs[i].params);
 	}
@@ -197,15 +209,12 @@ size_t ek_codecs_unit(const struct ek_build *b,
 		      const struct ek_tree_inode *inode)
 {
 	const struct ek_plan *plan = inode->plan;
-	size_t unit = b->bs;
 
 	/* LZ4 fills a pcluster in one pass anyhow. */
 	if (!b->opt.wide || !plan->max_blocks ||
 	    b->codecs[plan->codec].info->algorithm == EK_CODEC_LZ4)
 		return 0;
-	while (2 * unit <= (size_t)plan->max_blocks * b->bs)
-		unit *= 2;
-	return unit;
+	return unit_of(b, (uint32_t)plan->max_blocks * b->bs);
 }
 
 void ek_codecs_announce(struct ek_build *b, unsigned int codec, uint32_t most)

@@ -92,6 +92,12 @@ struct ek_encoder_params {
 	int level;
 	uint32_t dict_size; /* 0: the codec's default for max_out */
 	size_t max_out;	    /* largest pcluster in bytes */
+	/*
+	 * Bytes of the largest input when ek_encode_whole() is all that is
+	 * called; 0: clusters are filled, too. Codecs may choose by it what a
+	 * level does.
+	 */
+	size_t max_in;
 	uint8_t set, lc, lp, pb;
 };
 

@@ -40,8 +40,9 @@ static uint32_t dict_size(const struct ek_encoder_params *params)
 
 static ZSTD_compressionParameters cparams(const struct ek_encoder_params *p)
 {
-	/* A cluster takes about so much in. */
-	unsigned long long about = 4 * (unsigned long long)p->max_out;
+	/* A cluster that is filled takes about so much in. */
+	unsigned long long about =
+		p->max_in ? p->max_in : 4 * (unsigned long long)p->max_out;
 	int level = p->level ? p->level : ZSTD_CLEVEL_DEFAULT;
 	ZSTD_compressionParameters c = ZSTD_getCParams(level, about, 0);
 	unsigned window = (unsigned)__builtin_ctz(p->dict_size);

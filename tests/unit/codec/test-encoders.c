@@ -374,6 +374,36 @@ static void dictionaries_and_memory(void **state)
 	assert_true(ek_codec_memory(lzma, &params) < 120u << 20);
 }
 
+/* A level of zstd is what it is for a piece of that size. */
+static void pieces_have_their_tables(void **state)
+{
+	struct ek_encoder_params params = {.level = 19, .max_out = 65536};
+	const struct ek_codec_info *zstd = ek_codec_find("zstd");
+	uint64_t filled = ek_codec_memory(zstd, &params);
+	uint32_t dict = ek_codec_dict_size(zstd, &params);
+	struct ek_encoder *enc;
+	struct buffers b;
+	size_t n;
+
+	(void)state;
+	params.max_in = 65536;
+	assert_true(ek_codec_memory(zstd, &params) < filled);
+	/* Readers are told of the same window. */
+	assert_int_equal(ek_codec_dict_size(zstd, &params), dict);
+	assert_int_equal(ek_encoder_new(zstd, &params, &enc, NULL), EK_OK);
+	open_buffers(&b, zstd->algorithm);
+	fill_data(b.in, 65536, KIND_TEXT, 0);
+	assert_int_equal(
+		ek_encode_whole(enc, b.in, 65536, b.out, 65535, &n, NULL),
+		EK_OK);
+	assert_in_range(n, 1, 65535);
+	assert_int_equal(ek_decode(b.dec, b.out, n, b.back, 65536, false, NULL),
+			 EK_OK);
+	assert_memory_equal(b.back, b.in, 65536);
+	close_buffers(&b);
+	ek_encoder_free(enc);
+}
+
 extern const struct CMUnitTest encoders_tests[];
 const struct CMUnitTest encoders_tests[] = {
 	cmocka_unit_test(all_round_trip),
@@ -384,5 +414,6 @@ const struct CMUnitTest encoders_tests[] = {
 	cmocka_unit_test(whole_streams),
 	cmocka_unit_test(parameters),
 	cmocka_unit_test(dictionaries_and_memory),
+	cmocka_unit_test(pieces_have_their_tables),
 	UNIT_END,
 };
