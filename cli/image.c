@@ -51,7 +51,7 @@ static ek_status set_parameter(struct ek_build_codec *c, const char *text,
 	if (!eq)
 		return set_number("level", text, &c->level, err);
 	if (strncmp(text, "dictsize=", 9) == 0) {
-		if (cli_size(eq + 1, 1, UINT32_MAX, &size, err) != EK_OK)
+		if (cli_size(eq + 1, 0, UINT32_MAX, &size, err) != EK_OK)
 			return ek_err_prefix(err, "dictsize");
 		c->dict_size = (uint32_t)size;
 		return EK_OK;

@@ -5,6 +5,7 @@
 /* Numbers of the options in the table, which opts.c switches on. */
 enum mkfs_option {
 	OPT_REFUSED,
+	OPT_ACCEPTED,
 	OPT_ALGORITHM,
 	OPT_PCLUSTER,
 	OPT_BLOCK,

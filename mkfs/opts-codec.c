@@ -201,8 +201,9 @@ ek_status mkfs_codec_option(struct mkfs_options *o, int id, const char *value,
 		o->build.data_align = (uint32_t)v;
 		return EK_OK;
 	default: /* OPT_MAX_EXTENT */
-		CLI_TRY(cli_size(value, 4096, EXTENT_MAX, &v, err));
-		o->build.max_extent = (uint32_t)v;
+		CLI_TRY(cli_size(value, 512, UINT32_MAX, &v, err));
+		/* More is no wish for extents that long. */
+		o->build.max_extent = v < EXTENT_MAX ? (uint32_t)v : EXTENT_MAX;
 		return EK_OK;
 	}
 }

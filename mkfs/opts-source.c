@@ -14,7 +14,8 @@
 static ek_status set_tar(struct mkfs_options *o, const char *value,
 			 struct ek_err *err)
 {
-	if (!value || strcmp(value, "f") == 0)
+	/* erofs-utils looks for i and takes the rest for f; "-" is in use. */
+	if (!value || strcmp(value, "f") == 0 || strcmp(value, "-") == 0)
 		o->tar = TAR_FULL;
 	else if (strcmp(value, "i") == 0 || strcmp(value, "0") == 0)
 		o->tar = TAR_INDEX;

@@ -92,7 +92,8 @@ static ek_status set_words(struct mkfs_options *o, const char *value,
 		size_t n = strcspn(value, ",");
 
 		CLI_TRY(set_word(o, value, n, err));
-		if (!value[n])
+		/* A comma at the end comes of lists that scripts make. */
+		if (!value[n] || !value[n + 1])
 			return EK_OK;
 		value += n + 1;
 	}
@@ -283,6 +284,8 @@ static ek_status handle(void *ctx, const struct cli_option *option,
 	case OPT_MANIFEST:
 		o->manifest = value;
 		return EK_OK;
+	case OPT_ACCEPTED:
+		return EK_OK;
 	case OPT_BLOCK:
 		return set_block(o, value, err);
 	case OPT_EXTRA:
@@ -292,7 +295,8 @@ static ek_status handle(void *ctx, const struct cli_option *option,
 	case OPT_UUID:
 		return cli_set_uuid(&o->build, value, err);
 	case OPT_TIME:
-		return cli_time(value, &o->time, err);
+		/* Go programs pass "-T 0" as one word, with its space. */
+		return cli_time(value + strspn(value, " "), &o->time, err);
 	case OPT_ALL_ROOT:
 	case OPT_FORCE_UID:
 	case OPT_FORCE_GID:
@@ -363,6 +367,13 @@ static int finish(struct mkfs_options *o)
 				 o->build.max_pcluster, block);
 	if (o->quiet && o->level > CLI_ERROR)
 		o->level = CLI_ERROR;
+	if (o->build.max_extent && o->build.max_extent < block)
+		return cli_usage(&mkfs_program,
+				 "--max-extent-bytes=%u: less than the block "
+				 "size %u",
+				 o->build.max_extent, block);
+	/* No extent is longer then, which is all that was asked for. */
+	o->build.max_extent -= o->build.max_extent % block;
 	if (ek_build_check_options(&o->build, &err) != EK_OK)
 		return cli_usage(&mkfs_program, "%s", err.text);
 	return CLI_GO_ON;

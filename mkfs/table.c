@@ -32,8 +32,9 @@ static const struct cli_option options[] = {
 	 "compressed) and the number, from 0, of an algorithm of -z",
 	 NULL, NULL, 0},
 	{OPT_MAX_EXTENT, "max-extent-bytes", 0, CLI_REQUIRED, "SIZE",
-	 "longest run of bytes in one physical cluster; a multiple of the "
-	 "block size",
+	 "longest run of bytes in one physical cluster, from the block size "
+	 "on; rounded down to whole blocks, with -E48bit to a power of two of "
+	 "them",
 	 "4 MiB", NULL, 0},
 	{OPT_BLOCK, NULL, 'b', CLI_REQUIRED, "SIZE",
 	 "block size: 512, 1024, 2048 or 4096. Less than the page size of "
@@ -111,6 +112,10 @@ static const struct cli_option options[] = {
 	 "leave out paths, relative to SOURCE, that the extended regular "
 	 "expression matches anywhere. Adds up",
 	 "nothing", NULL, 0},
+	{OPT_ACCEPTED, "mount-point", 0, CLI_REQUIRED, "PATH",
+	 "accepted: what is in an image does not depend on where it is to be "
+	 "mounted",
+	 NULL, NULL, 0},
 	{OPT_HARD_DEREFERENCE, "hard-dereference", 0, CLI_NONE, NULL,
 	 "each hard link becomes a file of its own", NULL, NULL, 0},
 	{OPT_TAR, "tar", 0, CLI_OPTIONAL, "f|i|headerball",
@@ -176,6 +181,9 @@ static const struct cli_option options[] = {
 	 "read the finished image again from its disk and compare all of it "
 	 "with what was read from the source; a difference publishes nothing",
 	 NULL, NULL, 0},
+	{OPT_ACCEPTED, "async-queue-limit", 0, CLI_REQUIRED, "NUMBER",
+	 "accepted: how far the tree is read ahead depends on its files", NULL,
+	 NULL, 0},
 	{OPT_NO_SYNC, "no-sync", 0, CLI_NONE, NULL,
 	 "do not wait until the image is on the disk", NULL, NULL, 0},
 	{OPT_DEBUG, NULL, 'd', CLI_REQUIRED, "LEVEL",
@@ -191,7 +199,6 @@ static const struct cli_option options[] = {
 	{                                                                      \
 		OPT_REFUSED, name, letter, arg, NULL, NULL, NULL, NULL, 1      \
 	}
-	REFUSED("async-queue-limit", 0, CLI_REQUIRED),
 	REFUSED("offset", 0, CLI_REQUIRED),
 	REFUSED("fsalignblks", 0, CLI_REQUIRED),
 	REFUSED("zD", 0, CLI_OPTIONAL),
@@ -200,7 +207,6 @@ static const struct cli_option options[] = {
 	REFUSED("zfeature-bits", 0, CLI_REQUIRED),
 	REFUSED("random-pclusterblks", 0, CLI_NONE),
 	REFUSED("random-algorithms", 0, CLI_NONE),
-	REFUSED("mount-point", 0, CLI_REQUIRED),
 	REFUSED("file-contexts", 0, CLI_REQUIRED),
 	REFUSED("product-out", 0, CLI_REQUIRED),
 	REFUSED("fs-config-file", 0, CLI_REQUIRED),

@@ -64,12 +64,17 @@ static uint32_t largest(const struct ek_build_options *o)
 	return most;
 }
 
-/* Bytes of a piece that is encoded in one pass: a power of two of blocks. */
+/*
+ * Bytes of a piece that is encoded in one pass: a power of two of blocks, and
+ * as an extent no longer than extents may be.
+ */
 static uint32_t unit_of(const struct ek_build *b, uint32_t max_pcluster)
 {
-	uint32_t unit = b->bs;
+	uint32_t unit = b->bs, most = max_pcluster;
 
-	while (2 * (uint64_t)unit <= max_pcluster)
+	if (b->opt.max_extent)
+		most = ek_min(most, b->opt.max_extent);
+	while (2 * (uint64_t)unit <= most)
 		unit *= 2;
 	return unit;
 }

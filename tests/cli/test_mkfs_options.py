@@ -274,6 +274,12 @@ def test_options_permute_and_the_last_wins(mkfs, work, img, src, order):
     (["-Eforce-inode-compact,nosbcrc", "-E^force-inode-compact,^nosbcrc"],
      []),
     (["-E^dedupe"], []), (["-T5", "--all-time"], ["-T5"]),
+    (["--max-extent-bytes=5000"], ["--max-extent-bytes=4096"]),
+    (["--max-extent-bytes=8388608"], []),
+    (["-b512", "--max-extent-bytes=700"], ["-b512", "--max-extent-bytes=512"]),
+    (["-T", " 5"], ["-T5"]), (["-Enosbcrc,"], ["-Enosbcrc"]),
+    (["-zzstd,dictsize=0"], ["-zzstd"]),
+    (["--mount-point=/vendor", "--async-queue-limit=8"], []),
     (["--workers=1"], ["--workers=7"])],
     ids=lambda words: "_".join(words) if words is not None else "ambiguous")
 def test_ways_to_say_the_same(mkfs, work, src, one, other):

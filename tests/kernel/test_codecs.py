@@ -7,6 +7,7 @@ pair of values occurs about once.
 
 import json
 import os
+import re
 import struct
 
 import pytest
@@ -459,6 +460,29 @@ def test_largest_clusters(mkfs, mounter, work, block, lz4, rest):
                 assert file.read() == data, codec
         result = mkfs.fails(*options, "-C%d" % (most + block), image, source)
         assert str(most + block) in result.errors
+
+
+@pytest.mark.parametrize("options, most", [
+    (["-zzstd", "-C1048576", "-E48bit"], 65536),
+    (["-zdeflate", "-C262144", "-E48bit", "-b512"], 512),
+    (["-zlzma,1", "-C65536", "-E48bit"], 32768),
+    (["-zlz4", "-C65536", "-E48bit"], 32768),
+    (["-zzstd", "-C65536"], 65536), (["-zlz4", "-C8192", "-b512"], 1024),
+    (["-zlz4", "-b1024"], 2048)])
+def test_no_longer_extents(mkfs, fsck, dump, mounter, work, files, options,
+                           most):
+    image = os.path.join(work, "out.img")
+    mkfs.ok("--quiet", "--verify", "--max-extent-bytes=%d" % most, *options,
+            image, files)
+    told = dump.ok("-e", "--path=/big", image).text
+    lengths = [int(n) for n in re.findall(r"^ *\d+:.*? \| *(\d+) :", told,
+                                              re.M)]
+    assert lengths and max(lengths) <= most
+    fsck.ok("--extract", image)
+    with mounter.mounted(image) as where:
+        with open(os.path.join(where, "big"), "rb") as got:
+            with open(os.path.join(files, "big"), "rb") as want:
+                assert got.read() == want.read()
 
 
 def test_kernel_refuses_larger_clusters(mkfs, mounter, work):

@@ -238,6 +238,11 @@ def test_as_containerd_calls_it(mkfs, mounter, work, plain):
                        "-U", uuid, layer, stdin=stdin)
     assert done.out == done.err == b""
     oracle.assert_same(want, shown(mounter, layer))
+    with open(tar, "rb") as stdin:
+        mkfs.ok("--quiet", "-Uclear", "-T 1750791050", "--mkfs-time", "-x-1",
+                "-Enoinline_data", "--tar=-", layer, stdin=stdin)
+    oracle.assert_same(oracle.without(want, "xattrs"),
+                       oracle.without(shown(mounter, layer), "xattrs"))
     cat = subprocess.Popen(["cat", tar], stdout=subprocess.PIPE)
     mkfs.ok("--tar=i", "--aufs", "--quiet", layer, stdin=cat.stdout)
     cat.stdout.close()
