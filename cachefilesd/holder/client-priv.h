@@ -13,7 +13,7 @@ struct call {
 	struct call *next;
 	uint32_t seq;
 	struct ekd_message *message; /* the request, then the reply */
-	bool done, lost;
+	bool sent, done, lost;
 	int fd; /* that came with the reply, or -1 */
 };
 

@@ -16,6 +16,8 @@
 #define HOLDER_WAIT_S 10
 /* Above the holder's own limit for its children. */
 #define REPLY_WAIT_S 150
+/* Holders that die with the same request. */
+#define TRIES 4
 
 static struct timespec after(int seconds)
 {
@@ -36,11 +38,15 @@ static void unlink_call(struct ekd_holder *holder, struct call *call)
 		*at = call->next;
 }
 
-/* Send under the lock, with the holder there. */
+/*
+ * Send under the lock, with the holder there. That one may be dead, and the
+ * other thread not have seen it: the call is lost then, and was not sent.
+ */
 static ek_status send_call(struct ekd_holder *holder, struct call *call, int fd,
 			   struct ek_err *err)
 {
 	struct timespec until = after(HOLDER_WAIT_S);
+	ek_status status;
 	int waited = 0;
 
 	while (holder->channel < 0 && waited != ETIMEDOUT)
@@ -56,10 +62,13 @@ static ek_status send_call(struct ekd_holder *holder, struct call *call, int fd,
 	call->message->seq = call->seq;
 	call->next = holder->calls;
 	holder->calls = call;
-	return ekd_message_send(holder->channel, call->message, &fd, fd >= 0,
-				true, holder->out, err);
+	status = ekd_message_send(holder->channel, call->message, &fd, fd >= 0,
+				  true, holder->out, err);
+	call->sent = status == EK_OK;
+	return status == EK_CANCELLED ? EK_OK : status;
 }
 
+/* EK_CANCELLED: the holder died, which did it or did not, if it was sent. */
 static ek_status wait_call(struct ekd_holder *holder, struct call *call,
 			   struct ek_err *err)
 {
@@ -71,27 +80,51 @@ static ek_status wait_call(struct ekd_holder *holder, struct call *call,
 						&until);
 	if (call->done)
 		return EK_OK;
-	return ek_fail(err, EK_IO, "%s",
-		       call->lost ? "the holder died meanwhile"
-				  : "the holder does not answer");
+	if (call->lost)
+		return ek_fail(err, EK_CANCELLED, "the holder died meanwhile");
+	return ek_fail(err, EK_IO, "the holder does not answer");
+}
+
+static ek_status ask_once(struct ekd_holder *holder, struct call *call, int fd,
+			  struct ek_err *err)
+{
+	ek_status status;
+
+	pthread_mutex_lock(&holder->lock);
+	status = send_call(holder, call, fd, err);
+	if (status == EK_OK)
+		status = wait_call(holder, call, err);
+	unlink_call(holder, call);
+	pthread_mutex_unlock(&holder->lock);
+	return status;
+}
+
+/* It changes nothing: the next holder may be asked the same. */
+static bool may_repeat(uint32_t op)
+{
+	return op == EKD_OP_OPEN || op == EKD_OP_MOUNTS ||
+	       op == EKD_OP_CREDENTIALS;
 }
 
 /*
  * Ask: @message becomes the reply. @fd goes along unless -1; *got (NULL: none
- * is expected) is the one that came.
+ * is expected) is the one that came. A worker that starts as its holder dies
+ * asks the next one: it is all that still has the door.
  */
 static ek_status ask(struct ekd_holder *holder, struct ekd_message *message,
 		     int fd, int *got, struct ek_err *err)
 {
-	struct call call = {.message = message, .fd = -1};
+	struct call call;
 	ek_status status;
+	int tries = 0;
 
-	pthread_mutex_lock(&holder->lock);
-	status = send_call(holder, &call, fd, err);
-	if (status == EK_OK)
-		status = wait_call(holder, &call, err);
-	unlink_call(holder, &call);
-	pthread_mutex_unlock(&holder->lock);
+	do {
+		call = (struct call){.message = message, .fd = -1};
+		status = ask_once(holder, &call, fd, err);
+	} while (status == EK_CANCELLED && ++tries < TRIES &&
+		 (!call.sent || may_repeat(message->op)));
+	if (status == EK_CANCELLED)
+		return ek_fail(err, EK_IO, "the holder died meanwhile");
 	if (status == EK_OK && message->status != EK_OK) {
 		status = ek_fail(err, message->status, "%s", message->text);
 		if (err)
@@ -189,16 +222,33 @@ void ekd_holder_free(struct ekd_holder *holder)
 	free(holder);
 }
 
+/*
+ * Nobody need be told: there is no holder, and a new one will get the table
+ * and whether this worker serves. Under the lock, after these were changed.
+ */
+static bool told_later(struct ekd_holder *holder)
+{
+	return holder->channel < 0 && !holder->giving;
+}
+
 ek_status ekd_holder_ready(struct ekd_holder *holder, struct ek_err *err)
 {
 	EK_AUTO_FREE struct ekd_message *m = new_message(EKD_OP_READY, err);
+	struct call call = {.message = m, .fd = -1};
+	ek_status status;
+	bool later;
 
 	if (!m)
 		return EK_NOMEM;
 	pthread_mutex_lock(&holder->lock);
 	holder->ready = true;
+	later = told_later(holder);
 	pthread_mutex_unlock(&holder->lock);
-	return ask(holder, m, -1, NULL, err);
+	if (later)
+		return EK_OK;
+	status = ask_once(holder, &call, -1, err);
+	/* The next holder hears it when it takes the descriptors. */
+	return status == EK_CANCELLED ? EK_OK : status;
 }
 
 ek_status ekd_holder_open_local(struct ekd_holder *holder, const char *path,
@@ -275,15 +325,6 @@ ek_status ekd_holder_mounts(struct ekd_holder *holder,
 		memcpy(m->after, last, EKD_ID);
 	}
 	return EK_NOMEM;
-}
-
-/*
- * Nobody need be told: there is no holder, and a new one will get the table.
- * Under the lock, after the table was changed.
- */
-static bool told_later(struct ekd_holder *holder)
-{
-	return holder->channel < 0 && !holder->giving;
 }
 
 ek_status ekd_holder_keep_conn(struct ekd_holder *holder, uint64_t id, int fd,

@@ -7,9 +7,9 @@
  * are synchronous and may come from any thread at once; replies find their
  * caller. When the holder died, the worker serves on; a new holder comes over
  * holder.sock and gets the descriptors back, all without the caller's doing.
- * A call waits up to 10 s for a holder; EK_IO when there is none, or when it
- * died during the call (then it is not known whether it was done: ask
- * ekd_holder_mounts()).
+ * A call waits up to 10 s for a holder; EK_IO when there is none. When it died
+ * during the call the next one is asked, if that does no harm; else it is EK_IO
+ * (and not known whether it was done: ask ekd_holder_mounts()).
  */
 
 #include "cachefilesd/holder/protocol.h"
@@ -60,7 +60,8 @@ void ekd_holder_free(struct ekd_holder *holder);
 /*
  * The worker can serve: the door was started, the API listens. The holder
  * publishes the API socket and tells the service manager. Connections of the
- * predecessor come by hooks->conn before it returns.
+ * predecessor come by hooks->conn before it returns. EK_OK too when the holder
+ * died: the next one learns it as it comes.
  */
 ek_status ekd_holder_ready(struct ekd_holder *holder, struct ek_err *err);
 

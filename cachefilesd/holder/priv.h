@@ -251,7 +251,10 @@ ek_status ekd_record_above(struct ekd_state *h, const char *id,
 void ekd_records_detach(struct ekd_state *h);
 
 /* takeover.c */
-/* *taken: descriptors came from a living holder or an orphaned worker. */
+/*
+ * *taken: descriptors came from a living holder or an orphaned worker.
+ * EK_LIMIT: try again, with another try for the lock (@living: it is taken).
+ */
 ek_status ekd_take(struct ekd_state *h, bool living, bool *taken,
 		   struct ek_err *err);
 /* Somebody came to holder.sock. */

@@ -18,8 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define UPGRADE_TRIES 100
-#define STOP_MS	      6000
+#define TAKE_MS 10000
+#define STOP_MS 6000
 
 const char *const ekd_holder_steps[] = {
 	"holder:door-mounted",
@@ -98,19 +98,33 @@ static ek_status set_up_process(struct ekd_state *h, struct ek_err *err)
 	return EK_OK;
 }
 
+/*
+ * The lock, and what somebody gives. Who has the lock is asked anew each time:
+ * a child of a dead holder has it until it is a worker, or dies.
+ */
+static ek_status take(struct ekd_state *h, bool *taken, struct ek_err *err)
+{
+	const struct timespec pause = {.tv_nsec = 100000000};
+	int64_t until = ekd_now_ms() + TAKE_MS;
+	ek_status status;
+	bool alone;
+
+	for (;;) {
+		EK_TRY(ekd_setup_lock(h, &alone, err));
+		status = ekd_take(h, !alone, taken, err);
+		if (status != EK_LIMIT || ekd_now_ms() >= until)
+			return status;
+		nanosleep(&pause, NULL);
+	}
+}
+
 /* From whoever has them, else new. */
 static ek_status get_descriptors(struct ekd_state *h, struct ek_err *err)
 {
-	const struct timespec pause = {.tv_nsec = 100000000};
 	ek_status status;
-	bool alone, taken;
+	bool taken;
 
-	EK_TRY(ekd_setup_lock(h, &alone, err));
-	status = ekd_take(h, !alone, &taken, err);
-	for (int i = 0; status == EK_LIMIT && i < UPGRADE_TRIES; i++) {
-		nanosleep(&pause, NULL);
-		status = ekd_take(h, !alone, &taken, err);
-	}
+	status = take(h, &taken, err);
 	if (status != EK_OK || taken)
 		return status;
 	ekd_notify_adopt(h, &taken);
@@ -270,6 +284,7 @@ ek_status ekd_holder_run(const struct ekd_holder_options *options,
 	h->options = options;
 	h->config = options->config;
 	h->door = h->shared_fd = h->api = h->listener = h->group = -1;
+	h->lock = -1;
 	ekd_worker_none(h);
 	status = begin(h, err);
 	if (status != EK_OK) {

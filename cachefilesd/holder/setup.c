@@ -89,7 +89,9 @@ ek_status ekd_setup_dirs(struct ekd_state *h, struct ek_err *err)
 
 ek_status ekd_setup_lock(struct ekd_state *h, bool *got, struct ek_err *err)
 {
-	h->lock = openat(h->run_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (h->lock < 0)
+		h->lock = openat(h->run_fd, "lock",
+				 O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (h->lock < 0)
 		return ek_fail_sys(err, errno, "%s/lock", h->run);
 	*got = flock(h->lock, LOCK_EX | LOCK_NB) == 0;

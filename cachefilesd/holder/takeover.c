@@ -226,20 +226,39 @@ static void let_go(struct ekd_state *h, bool living)
 	}
 }
 
-/* Ask who answers at holder.sock; @living: it is a holder. */
+/* Who has the lock does not answer as a holder does, so far. */
+static ek_status unsettled(struct ekd_state *h, struct ek_err *err)
+{
+	return ek_fail(err, EK_LIMIT,
+		       "%s: another process starts or stops there", h->run);
+}
+
+/*
+ * Ask who answers at holder.sock. @living: somebody has the lock, a holder or
+ * the child of one that died, which is not a worker yet. EK_LIMIT: try again.
+ */
 static ek_status talk(struct ekd_state *h, bool living, struct ek_err *err)
 {
 	int fd = call(h), pid = 0, channel = -1;
 	const int none = 0;
 	ek_status status;
 
+	if (fd < 0 && living)
+		return unsettled(h, err);
 	if (fd < 0)
 		return ek_fail(err, EK_EXISTS,
-			       "%s: another process starts or stops there",
+			       "%s/holder.sock: the worker there cannot be "
+			       "asked",
 			       h->run);
 	status = ask(h, fd, &pid, &channel, err);
+	/* A worker gives to whoever has the lock, of several that start. */
+	if (status == EK_OK && living && channel == fd &&
+	    flock(h->lock, LOCK_EX | LOCK_NB) != 0)
+		status = unsettled(h, err);
 	if (status == EK_OK)
 		status = finish(h, fd, pid, channel, err);
+	else if (living && status == EK_CANCELLED)
+		status = unsettled(h, err);
 	if (status != EK_OK) {
 		if (channel >= 0 && channel != fd)
 			close(channel);

@@ -140,7 +140,8 @@ static void set_limits(void)
 /*
  * For a holder that finds the worker without one. By the worker itself while
  * it has the holder's lock still, and in one write over what was there: a
- * holder that dies at any instruction leaves no worker without a note.
+ * holder that dies at any instruction leaves no worker without a note. The lock
+ * goes at exec, when the worker's listener is where a new holder looks for it.
  */
 static void note_pid(struct ekd_state *h)
 {

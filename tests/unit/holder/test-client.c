@@ -318,6 +318,77 @@ static void test_orphan(void **state)
 	close_box(box);
 }
 
+/* Another holder, which is told that the worker is ready. */
+static void succeed(struct box *box, bool ready)
+{
+	box->end = new_holder(box);
+	take(box, 0);
+	say(box, EKD_OP_DONE, false, 0, EK_OK, 0, -1);
+	if (!ready)
+		return;
+	hear(box);
+	assert_int_equal(box->m.op, EKD_OP_READY);
+	assert_int_equal(box->m.seq, 0);
+}
+
+/*
+ * The holder dies before its worker is up, with or without its request: the
+ * next one is asked the same, and hears that the worker is ready.
+ */
+static void test_start_alone(void **state)
+{
+	struct box *box = open_box();
+	struct open_call call = {.box = box, .fd = -1};
+	pthread_t thread;
+
+	(void)state;
+	pthread_create(&thread, NULL, open_it, &call);
+	hear(box);
+	close(box->end);
+	succeed(box, false);
+	hear(box);
+	assert_int_equal(box->m.op, EKD_OP_OPEN);
+	assert_string_equal(box->m.path, "/x");
+	close(box->end);
+	succeed(box, false);
+	hear(box);
+	say(box, EKD_OP_OPEN, true, box->m.seq, EK_OK, 0, box->fds.api);
+	pthread_join(thread, NULL);
+	assert_int_equal(call.status, EK_OK);
+	close(call.fd);
+	/* Nobody need hear READY: whether it is sent or not. */
+	pthread_create(&thread, NULL, ready_it, box);
+	hear(box);
+	close(box->end);
+	pthread_join(thread, NULL);
+	wait_for(&box->present, -1);
+	assert_int_equal(ekd_holder_ready(box->client, NULL), EK_OK);
+	succeed(box, true);
+	close_box(box);
+}
+
+/* Holders die with a request again and again: it ends as well. */
+static void test_deaths(void **state)
+{
+	struct box *box = open_box();
+	struct open_call call = {.box = box, .fd = -1};
+	pthread_t thread;
+
+	(void)state;
+	pthread_create(&thread, NULL, open_it, &call);
+	for (int i = 0; i < 4; i++) {
+		if (i > 0)
+			succeed(box, false);
+		hear(box);
+		assert_int_equal(box->m.op, EKD_OP_OPEN);
+		close(box->end);
+	}
+	box->end = -1;
+	pthread_join(thread, NULL);
+	assert_int_equal(call.status, EK_IO);
+	close_box(box);
+}
+
 /* With nobody to tell, what is kept is kept here: it has the same limit. */
 static void test_too_many(void **state)
 {
@@ -367,6 +438,7 @@ static void test_arguments(void **state)
 }
 
 const struct CMUnitTest client_tests[] = {
-	cmocka_unit_test(test_replies),	  cmocka_unit_test(test_descriptor),
-	cmocka_unit_test(test_orphan),	  cmocka_unit_test(test_too_many),
-	cmocka_unit_test(test_arguments), UNIT_END};
+	cmocka_unit_test(test_replies),	    cmocka_unit_test(test_descriptor),
+	cmocka_unit_test(test_orphan),	    cmocka_unit_test(test_too_many),
+	cmocka_unit_test(test_start_alone), cmocka_unit_test(test_deaths),
+	cmocka_unit_test(test_arguments),   UNIT_END};
