@@ -13,6 +13,12 @@
 /* Runs of one file: a hostile map could have one for each block. */
 #define PLACES_MAX (1u << 22)
 
+/*
+ * An inode that says it has one name is not looked for again, unless so many
+ * bytes or extents make it dear: damage can give it a name in every 13 bytes.
+ */
+#define DEAR 64u
+
 /* So often pages of metadata are given back: many layers may be open. */
 #define LOOKUPS_KEPT 16u
 
@@ -37,6 +43,7 @@ struct image_source {
 	struct ek_place_device *devices;
 	EK_VEC(struct ek_place) places; /* of the last file that was asked */
 	unsigned lookups;
+	uint64_t steps; /* looked at for them */
 };
 
 struct ek_file {
@@ -50,7 +57,7 @@ struct open_dir {
 	struct ek_node node;
 };
 
-/* An inode of the image that several names have. */
+/* An inode of the image that several names have, or could. */
 struct link {
 	uint64_t nid;
 	struct ek_tree_inode *inode;
@@ -151,11 +158,13 @@ static ek_status find_places(struct image_source *s, const struct ek_node *node,
 	uint64_t at = 0;
 
 	s->places.n = 0;
+	s->steps = 0;
 	*none = false;
 	while (at < node->size) {
 		struct ek_extent x;
 		struct ek_place p = {.at = at};
 
+		s->steps++;
 		EK_TRY(ek_image_map(s->image, node, at, &x, err));
 		if (x.logical + x.logical_length <= at)
 			return ek_fail(err, EK_CORRUPT,
@@ -326,6 +335,7 @@ static ek_status more_slots(struct walk *w, struct ek_err *err)
 	return EK_OK;
 }
 
+/* The inode of @node, which is no directory: made once where that matters. */
 static ek_status linked_inode(struct walk *w, const struct ek_node *node,
 			      struct ek_tree_inode **inode, struct ek_err *err)
 {
@@ -333,12 +343,17 @@ static ek_status linked_inode(struct walk *w, const struct ek_node *node,
 
 	EK_TRY(more_slots(w, err));
 	l = link_slot(w->slots, w->n_slots, node->nid);
-	if (!l->inode) {
-		EK_TRY(make_inode(w, node, &l->inode, err));
-		l->nid = node->nid;
-		w->n_links++;
+	if (l->inode) {
+		*inode = l->inode;
+		return EK_OK;
 	}
-	*inode = l->inode;
+	w->src->steps = 0;
+	EK_TRY(make_inode(w, node, inode, err));
+	if (node->nlink <= 1 && w->src->steps <= DEAR && w->xattrs.n <= DEAR &&
+	    !(S_ISLNK(node->mode) && node->size > DEAR))
+		return EK_OK;
+	*l = (struct link){.nid = node->nid, .inode = *inode};
+	w->n_links++;
 	return EK_OK;
 }
 
@@ -357,7 +372,7 @@ static ek_status one_entry(void *arg, const struct ek_dirent *e,
 		return ek_fail(err, EK_CORRUPT,
 			       "more names than the image can hold: a loop");
 	EK_TRY(ek_image_node(w->src->image, e->nid, &d.node, err));
-	if (!S_ISDIR(d.node.mode) && d.node.nlink > 1)
+	if (!S_ISDIR(d.node.mode))
 		EK_TRY(linked_inode(w, &d.node, &inode, err));
 	else
 		EK_TRY(make_inode(w, &d.node, &inode, err));

@@ -223,6 +223,54 @@ static void an_index_can_be_merged_again(void **state)
 	check_file("b", "one", 3);
 }
 
+/* The image in the file, whose names "a" and "b" are one inode, says "one". */
+static void forge_one_link(void)
+{
+	const uint8_t one[4] = {1};
+	struct ek_node node;
+
+	open_image(0);
+	assert_int_equal(ek_image_lookup(image, "a", &node, &err), EK_OK);
+	assert_int_equal(node.nlink, 2);
+	assert_true(pwrite(fileno(file), one, node.extended ? 4 : 2,
+			   (off_t)node.position + (node.extended ? 44 : 6)) >
+		    0);
+	ek_image_free(image);
+	ek_source_free(image_src);
+	image = NULL;
+	image_src = NULL;
+}
+
+/* Else each of its names, of which there may be many, costs all of it again. */
+static void a_dear_inode_is_read_once_whatever_its_links(void **state)
+{
+	struct ek_node a, b;
+	char path[64];
+	uint8_t *block;
+
+	(void)state;
+	block = maketar_header(&tars[0], "a", '2', 0);
+	memset(block + 157, 't', 99);
+	maketar_seal(block);
+	block = maketar_header(&tars[0], "b", '1', 0);
+	block[157] = 'a';
+	maketar_seal(block);
+	load(0);
+	assert_int_equal(build(layers[0], false, 4096), EK_OK);
+	forge_one_link();
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fileno(file));
+	assert_int_equal(ek_layer_from_image(path, NULL, 0, &merged, &err),
+			 EK_OK);
+	fclose(file);
+	file = tmpfile();
+	assert_non_null(file);
+	assert_int_equal(build(merged, false, 4096), EK_OK);
+	open_image(0);
+	assert_int_equal(ek_image_lookup(image, "a", &a, &err), EK_OK);
+	assert_int_equal(ek_image_lookup(image, "b", &b, &err), EK_OK);
+	assert_true(a.nid == b.nid && a.nlink == 2);
+}
+
 static void an_index_of_larger_blocks_copies_what_it_must(void **state)
 {
 	(void)state;
@@ -315,6 +363,7 @@ const struct CMUnitTest index_tests[] = {
 	INDEX_TEST(sparse_members_have_holes_or_are_copied),
 	INDEX_TEST(merged_layers_have_a_device_each),
 	INDEX_TEST(an_index_can_be_merged_again),
+	INDEX_TEST(a_dear_inode_is_read_once_whatever_its_links),
 	INDEX_TEST(an_index_of_larger_blocks_copies_what_it_must),
 	INDEX_TEST(a_layer_becomes_an_image_of_its_own),
 	INDEX_TEST(addresses_beyond_32_bits),
