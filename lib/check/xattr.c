@@ -9,8 +9,7 @@
 #include <string.h>
 
 /* Names of one inode: a region holds 2^16 entries, and shared ones come. */
-#define NAMES_MAX   (65536u + EK_XATTR_SHARED_MAX)
-#define ACL_VERSION 2u
+#define NAMES_MAX (65536u + EK_XATTR_SHARED_MAX)
 
 struct name {
 	size_t at; /* in ck->names; NUL-terminated */
@@ -24,24 +23,6 @@ struct region {
 	struct ek_xattr_head head;
 	EK_VEC(struct name) names;
 };
-
-/* Tags of an access control list: user, group, mask, other and the named. */
-static bool acl_ok(const uint8_t *p, size_t n)
-{
-	size_t at;
-
-	if (n < 4 || ek_get_le32(p) != ACL_VERSION || (n - 4) % 8)
-		return false;
-	for (at = 4; at < n; at += 8) {
-		uint16_t tag = ek_get_le16(p + at);
-
-		if (!tag || tag > 0x20 || (tag & (tag - 1)))
-			return false;
-		if (ek_get_le16(p + at + 2) > 7)
-			return false;
-	}
-	return true;
-}
 
 /* The index and the rest of the name without the built-in prefix (4.5). */
 static ek_status check_filter(struct region *r, uint8_t base, const char *full,
@@ -77,7 +58,7 @@ static ek_status check_name(struct region *r, const struct ek_xattr_entry *e,
 	if (why)
 		ck_find(r->ck, CK_XATTR_NAME, r->index, NULL, r->pos,
 			"the name %s %s", full, why);
-	if (acl && !acl_ok(e->value, e->valuelen))
+	if (acl && !ek_xattr_acl_ok(e->value, e->valuelen))
 		ck_find(r->ck, CK_XATTR_ACL, r->index, NULL, r->pos,
 			"%s is no access control list", full);
 	return check_filter(r, base, full, n);

@@ -8,6 +8,7 @@
 
 #define FILTER_SEED	0x25bbe08fu
 #define NAME_MAX_STORED 255u
+#define ACL_VERSION	2u
 
 static const char *const prefixes[EK_XATTR_INDEX_COUNT] = {
 	[EK_XATTR_HIDDEN] = "",
@@ -248,4 +249,22 @@ bool ek_xattr_filter_on(const struct ek_sb *sb)
 unsigned int ek_xattr_filter_bit(uint8_t base, const uint8_t *name, size_t n)
 {
 	return ek_xxh32(name, n, FILTER_SEED + base) & 31;
+}
+
+/* Tags of an access control list: user, group, mask, other and the named. */
+bool ek_xattr_acl_ok(const uint8_t *p, size_t n)
+{
+	size_t at;
+
+	if (n < 4 || ek_get_le32(p) != ACL_VERSION || (n - 4) % 8)
+		return false;
+	for (at = 4; at < n; at += 8) {
+		uint16_t tag = ek_get_le16(p + at);
+
+		if (!tag || tag > 0x20 || (tag & (tag - 1)))
+			return false;
+		if (ek_get_le16(p + at + 2) > 7)
+			return false;
+	}
+	return true;
 }

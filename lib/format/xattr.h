@@ -125,6 +125,9 @@ const char *ek_xattr_prefix(unsigned int index);
  */
 bool ek_xattr_split(const char *name, size_t n, uint8_t *index, size_t *plen);
 
+/* Whether @n bytes can be the value of a system.posix_acl_* attribute. */
+bool ek_xattr_acl_ok(const uint8_t *p, size_t n);
+
 /* A long prefix (4.4): full prefix = ek_xattr_prefix(base) + infix. */
 struct ek_xattr_long {
 	uint8_t base;

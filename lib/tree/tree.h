@@ -95,7 +95,8 @@ ek_status ek_tree_add(struct ek_tree *tree, struct ek_tree_node *parent,
 /*
  * Intern one attribute: equal (name, value) pairs give the same pointer. The
  * name has 1 to 255 bytes after its namespace's dot; EK_LIMIT when the name is
- * longer than 255 bytes in all or the value than EK_TREE_XATTR_MAX.
+ * longer than 255 bytes in all or the value than EK_TREE_XATTR_MAX; EK_CORRUPT
+ * for a system.posix_acl_* that is no access control list.
  */
 ek_status ek_tree_xattr(struct ek_tree *tree, const char *name,
 			const void *value, size_t value_len,

@@ -2,6 +2,7 @@
 #include "tree/tree.h"
 
 #include "base/try.h"
+#include "format/xattr.h"
 #include "tree/intern.h"
 
 #include <stdlib.h>
@@ -89,8 +90,16 @@ static ek_status grow(struct ek_tree_intern *intern, struct ek_err *err)
 	return EK_OK;
 }
 
-static ek_status check(const char *name, size_t name_len, size_t value_len,
-		       struct ek_err *err)
+/* With another value the kernel refuses each access. */
+static bool acl_ok(const char *name, const void *value, size_t value_len)
+{
+	return (strcmp(name, "system.posix_acl_access") != 0 &&
+		strcmp(name, "system.posix_acl_default") != 0) ||
+	       ek_xattr_acl_ok(value, value_len);
+}
+
+static ek_status check(const char *name, size_t name_len, const void *value,
+		       size_t value_len, struct ek_err *err)
 {
 	const char *dot = strchr(name, '.');
 
@@ -106,6 +115,9 @@ static ek_status check(const char *name, size_t name_len, size_t value_len,
 		return ek_fail(err, EK_LIMIT,
 			       "attribute %s has %zu bytes: %u are the most",
 			       name, value_len, EK_TREE_XATTR_MAX);
+	if (!acl_ok(name, value, value_len))
+		return ek_fail(err, EK_CORRUPT, "%s is no access control list",
+			       name);
 	return EK_OK;
 }
 
@@ -135,7 +147,7 @@ ek_status ek_tree_xattr(struct ek_tree *tree, const char *name,
 	struct slot *slot;
 	uint64_t h;
 
-	EK_TRY(check(name, name_len, value_len, err));
+	EK_TRY(check(name, name_len, value, value_len, err));
 	EK_TRY(grow(intern, err));
 	h = hash(intern, name, name_len, value, value_len);
 	slot = find(intern->slots, intern->cap, h, name, name_len, value,

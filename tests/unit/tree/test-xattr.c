@@ -125,11 +125,41 @@ static void test_set(void **state)
 	assert_int_equal(inode->n_xattrs, 0);
 }
 
+static void test_access_control_lists(void **state)
+{
+	static const uint8_t good[] = {2, 0, 0,	   0,	 1,    0,
+				       7, 0, 0xff, 0xff, 0xff, 0xff};
+	const struct ek_tree_xattr *x;
+	uint8_t bad[sizeof(good)];
+	struct ek_err err;
+
+	intern(*state, "system.posix_acl_access", good, sizeof(good));
+	intern(*state, "system.posix_acl_default", good, 4);
+	intern(*state, "user.posix_acl_access", good, 3);
+	assert_int_equal(ek_tree_xattr(*state, "system.posix_acl_access", good,
+				       sizeof(good) - 1, &x, &err),
+			 EK_CORRUPT);
+	assert_int_equal(ek_tree_xattr(*state, "system.posix_acl_default", "",
+				       0, &x, &err),
+			 EK_CORRUPT);
+	/* Version, tag, permissions. */
+	for (size_t i = 0; i < 7; i += i ? 2 : 4) {
+		memcpy(bad, good, sizeof(bad));
+		bad[i] = 0x40;
+		assert_int_equal(ek_tree_xattr(*state,
+					       "system.posix_acl_default", bad,
+					       sizeof(bad), &x, &err),
+				 EK_CORRUPT);
+	}
+}
+
 const struct CMUnitTest xattr_tests[] = {
 	cmocka_unit_test_setup_teardown(test_equal_is_same, new_tree,
 					free_tree),
 	cmocka_unit_test_setup_teardown(test_many, new_tree, free_tree),
 	cmocka_unit_test_setup_teardown(test_limits, new_tree, free_tree),
+	cmocka_unit_test_setup_teardown(test_access_control_lists, new_tree,
+					free_tree),
 	cmocka_unit_test_setup_teardown(test_set, new_tree, free_tree),
 	UNIT_END,
 };
