@@ -15,6 +15,8 @@ import pytest
 from lib.doorman import (  # noqa: F401 (fixtures)
     Doorman, Readers, drop_caches, image, mount, patience, program, service)
 
+SOAK = os.environ.get("EK_SOAK") == "1"
+UPGRADES = 250 if SOAK else 3
 MOUNT_SUID, MOUNT_LOOP, MOUNT_LAYER = 1, 2, 4
 
 
@@ -147,6 +149,10 @@ def test_both_hang_and_die(service, image):
     assert service.ok("mounts").startswith("img:alive:0:1")
 
 
+def descriptors(pid):
+    return len(os.listdir("/proc/%d/fd" % pid))
+
+
 def test_upgrade(service, image):
     service.options += ("delay=3",)
     service.start()
@@ -159,15 +165,25 @@ def test_upgrade(service, image):
     assert refused.returncode == 3
     assert "process %d holds it" % service.process.pid in refused.stderr
     drop_caches(target)
+    before = descriptors(service.process.pid)
     readers = Readers(image, target)
-    for _ in range(3):
+    for i in range(UPGRADES):
+        signal.alarm(120)
         worker, old = service.worker, service.process
-        time.sleep(0.1)
+        if i % 4 < 3:  # else another one at once
+            time.sleep(0.1)
         service.start("upgrade")
         assert old.wait(60) == 0
         service.wait_for(lambda last=worker: service.worker != last)
-    assert readers.end() == []
+        assert not readers.errors, (i, readers.errors, service.log())
+        drop_caches(target)
+        if len(service.old) > 8:
+            service.old.pop(0)
+    assert readers.end() == [] and readers.rounds > 0
     assert service.ask("ping", connection=idle).startswith("ok")
+    assert service.stats()["generation"] == UPGRADES
+    assert descriptors(service.process.pid) <= before + 1
+    assert "event=kill" not in service.log()
 
 
 def test_both_die(service, image):
