@@ -59,6 +59,8 @@ static ek_status handle(void *ctx, const struct cli_option *option,
 
 	o->has[option->id] = true;
 	o->text[option->id] = value;
+	if (value && !*value)
+		return ek_fail(err, EK_INVALID, "it is empty");
 	if (option->id == OPT_UNTRUSTED && strcmp(value, "refuse") != 0 &&
 	    strcmp(value, "stream-first") != 0)
 		return ek_fail(err, EK_INVALID,
@@ -105,9 +107,10 @@ static int finish(struct ekd_options *o)
 					 "%s takes no option --%s", v->name,
 					 option_name(i));
 	if (o->n_operands < v->least || o->n_operands > v->most)
-		return cli_usage(&ekd_program,
-				 "%s: %zu operands are not as many as it takes",
-				 v->name, o->n_operands);
+		return cli_usage(&ekd_program, "%s: too %s operands (%zu)",
+				 v->name,
+				 o->n_operands < v->least ? "few" : "many",
+				 o->n_operands);
 	if (o->verb == EKD_VERB_MOUNT)
 		return finish_mount(o);
 	if (o->verb == EKD_VERB_TRACE &&

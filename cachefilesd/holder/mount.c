@@ -310,8 +310,9 @@ ek_status ekd_do_umount(struct ekd_state *h, struct ekd_result *result,
 	if (status == EK_OK && record->mounted.alive) {
 		ekd_holder_step(h, "holder:unmounting");
 		if (umount2(record->target, flags) != 0)
-			status = ek_fail_sys(err, errno, "unmounting %s",
-					     record->target);
+			status = ek_fail_sys(
+				err, errno, "unmounting %s%s", record->target,
+				errno == EBUSY ? " (--lazy detaches it)" : "");
 	}
 	if (status == EK_OK) {
 		char layer[EKD_ID + 16];

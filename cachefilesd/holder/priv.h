@@ -21,6 +21,8 @@
 
 /* Descriptors that a worker's start uses last are at least this. */
 #define EKD_HIGH_FD 64
+/* Open files that holder and worker can have at least. */
+#define EKD_FILES 256u
 
 /* What a child leaves behind, in memory shared with the holder. */
 struct ekd_result {

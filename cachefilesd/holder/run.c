@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -74,6 +75,29 @@ static int open_high(const char *path, int flags)
 	return high;
 }
 
+/*
+ * For all that it keeps. It is root, so that mostly a low limit of the shell
+ * that it comes from can be lifted.
+ */
+static ek_status enough_files(struct ek_err *err)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return ek_fail_sys(err, errno, "the limit of open files");
+	if (limit.rlim_cur >= EKD_FILES)
+		return EK_OK;
+	limit.rlim_cur = EKD_FILES;
+	if (limit.rlim_max < EKD_FILES)
+		limit.rlim_max = EKD_FILES;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return ek_fail_sys(err, errno,
+				   "the limit of open files is below %u and "
+				   "cannot be raised (ulimit -n)",
+				   EKD_FILES);
+	return EK_OK;
+}
+
 static ek_status set_up_process(struct ekd_state *h, struct ek_err *err)
 {
 	sigset_t set;
@@ -86,10 +110,15 @@ static ek_status set_up_process(struct ekd_state *h, struct ek_err *err)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	h->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (h->signals < 0)
+		return ek_fail_sys(err, errno, "a descriptor for signals");
+	EK_TRY(enough_files(err));
 	h->exe = fcntl(h->options->worker, F_DUPFD_CLOEXEC, EKD_HIGH_FD);
+	if (h->exe < 0)
+		return ek_fail_sys(err, errno, "the worker's program");
 	h->devnull = open_high("/dev/null", O_RDWR);
-	if (h->signals < 0 || h->exe < 0 || h->devnull < 0)
-		return ek_fail_sys(err, errno, "starting");
+	if (h->devnull < 0)
+		return ek_fail_sys(err, errno, "/dev/null");
 	h->results =
 		mmap(NULL, sizeof(*h->results) * EKD_JOBS,
 		     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -35,15 +35,17 @@ static ek_status open_dir(const char *path, int *fd, struct ek_err *err)
 	return EK_OK;
 }
 
-/* Directory @name of @dir: the worker's if @own. */
-static ek_status sub_dir(struct ekd_state *h, int dir, const char *name,
-			 mode_t mode, bool own, struct ek_err *err)
+/* Directory @name of @dir, which is @of: the worker's if @own. */
+static ek_status sub_dir(struct ekd_state *h, int dir, const char *of,
+			 const char *name, mode_t mode, bool own,
+			 struct ek_err *err)
 {
 	if (mkdirat(dir, name, mode) != 0 && errno != EEXIST)
-		return ek_fail_sys(err, errno, "%s", name);
+		return ek_fail_sys(err, errno, "%s/%s", of, name);
 	if (own && fchownat(dir, name, h->options->uid, h->options->gid,
 			    AT_SYMLINK_NOFOLLOW) != 0)
-		return ek_fail_sys(err, errno, "%s: changing the owner", name);
+		return ek_fail_sys(err, errno, "%s/%s: changing the owner", of,
+				   name);
 	return EK_OK;
 }
 
@@ -71,14 +73,14 @@ ek_status ekd_setup_dirs(struct ekd_state *h, struct ek_err *err)
 		return ek_fail(err, EK_INVALID, "%s: too long for a socket",
 			       h->run);
 	EK_TRY(open_dir(h->run, &h->run_fd, err));
-	EK_TRY(sub_dir(h, h->run_fd, "door", 0700, false, err));
-	EK_TRY(sub_dir(h, h->run_fd, "layers", 0700, false, err));
-	EK_TRY(sub_dir(h, h->run_fd, "images", 0700, false, err));
-	EK_TRY(sub_dir(h, h->run_fd, "mounts", 0700, false, err));
+	EK_TRY(sub_dir(h, h->run_fd, h->run, "door", 0700, false, err));
+	EK_TRY(sub_dir(h, h->run_fd, h->run, "layers", 0700, false, err));
+	EK_TRY(sub_dir(h, h->run_fd, h->run, "images", 0700, false, err));
+	EK_TRY(sub_dir(h, h->run_fd, h->run, "mounts", 0700, false, err));
 	EK_TRY(open_dir(h->state, &state, err));
-	EK_TRY(sub_dir(h, state, "images", 0700, true, err));
-	EK_TRY(sub_dir(h, state, "store", 0700, true, err));
-	EK_TRY(sub_dir(h, state, "rw", 0700, false, err));
+	EK_TRY(sub_dir(h, state, h->state, "images", 0700, true, err));
+	EK_TRY(sub_dir(h, state, h->state, "store", 0700, true, err));
+	EK_TRY(sub_dir(h, state, h->state, "rw", 0700, false, err));
 	EK_TRY(ekd_path_walk(state, "images", false, &h->images_fd, err));
 	EK_TRY(ekd_path_walk(state, "rw", false, &h->rw_fd, err));
 	/* The store makes blobs/ itself; it is walked to when it is needed. */

@@ -4,6 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+/* Between lines of the log about reads that failed. */
+#define TELL_S 5
 
 static ek_status backend_of(struct ekd_service *s,
 			    const struct ekd_record_blob *r,
@@ -271,17 +275,43 @@ struct pending {
 	struct ekd_door_request *request;
 };
 
+/*
+ * Whoever reads sees EIO and no more: here is why. The first is told at once,
+ * of many that follow one in a while.
+ */
+static void tell_failed(const struct blob *blob, const struct ekd_read *read,
+			const struct ek_err *err)
+{
+	struct ekd_service *s = blob->service;
+	char pid[16], failed[16];
+	struct timespec now;
+	int64_t last = atomic_load(&s->told_at);
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	atomic_fetch_add(&s->untold, 1);
+	if ((last && now.tv_sec - last < TELL_S) ||
+	    !atomic_compare_exchange_strong(&s->told_at, &last, now.tv_sec))
+		return;
+	snprintf(pid, sizeof(pid), "%u", (unsigned)read->pid);
+	snprintf(failed, sizeof(failed), "%u", atomic_exchange(&s->untold, 0));
+	ekd_log_event(s->o.log, EKD_LOG_WARNING, "read-failed", "blob",
+		      blob->name, "pid", pid, "failed", failed, "why",
+		      err->text, NULL);
+}
+
 static void answer(struct ekd_read *read, ek_status status,
 		   const struct ek_err *err)
 {
 	struct pending *p = read->arg;
 
-	(void)err;
 	/* Cancelled: the process ends, a successor gets the request again. */
-	if (status == EK_CANCELLED)
+	if (status == EK_CANCELLED) {
 		ekd_door_abandon(p->request);
-	else
+	} else {
+		if (status != EK_OK)
+			tell_failed(ekd_door_cookie(p->request), read, err);
 		ekd_door_answer(p->request, status == EK_OK ? 0 : EIO);
+	}
 	free(p);
 }
 

@@ -58,6 +58,9 @@ struct ekd_service {
 	struct ekd_holder *holder;
 	atomic_bool holder_there;
 	int64_t started_ms;
+	/* Reads that failed: when it was told last, and how many since. */
+	_Atomic int64_t told_at;
+	atomic_uint untold;
 	int images_dir; /* descriptor */
 	struct ekd_store *store;
 	struct ekd_fetch *fetch;

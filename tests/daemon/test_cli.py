@@ -22,7 +22,10 @@ def run(cachefilesd):
 @pytest.mark.parametrize("words, says", [
     ([], "which verb"),
     (["fly"], "'fly' is no verb"),
-    (["status", "x"], "operands"),
+    (["status", "x"], "too many operands"),
+    (["umount"], "too few operands"),
+    (["run", "--state-dir", ""], "--state-dir=: it is empty"),
+    (["images", "--socket="], "--socket=: it is empty"),
     (["status", "--rw"], "takes no option --rw"),
     (["mount", "/mnt"], "needs IMAGE and DIR"),
     (["mount", "--index", "/o", "x", "/mnt"], "needs DIR alone"),
