@@ -135,6 +135,11 @@ static void tell_notes(struct mkfs_options *o, const struct ek_layer_notes *n)
 			    "%s: %" PRIu64 " ACL entries have names without "
 			    "numbers and are left out",
 			    name, n->dropped_acls);
+	if (n->dropped_xattrs)
+		cli_message(o->level, CLI_WARNING,
+			    "%s: %" PRIu64 " attributes are left out whose "
+			    "names Linux does not have",
+			    name, n->dropped_xattrs);
 	if (n->trailing_bytes)
 		cli_message(o->level, CLI_WARNING,
 			    "%s: bytes after the end of the archive are "

@@ -28,6 +28,11 @@ static void tell(const struct image *image, size_t i,
 			    "layer %zu: %llu ACL entries without a number left "
 			    "out",
 			    i, (unsigned long long)n->dropped_acls);
+	if (n->dropped_xattrs)
+		cli_message(level, CLI_WARNING,
+			    "layer %zu: %llu attributes left out whose names "
+			    "Linux does not have",
+			    i, (unsigned long long)n->dropped_xattrs);
 	if (n->trailing_bytes)
 		cli_message(level, CLI_WARNING,
 			    "layer %zu: bytes behind the end of the archive",

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* To be raised with every change of what layers.c makes of the same tar. */
-#define INDEX_VERSION 1u
+#define INDEX_VERSION 2u
 
 #define KEY_DIGITS 16
 #define SEAL_MAX   512
@@ -74,35 +74,39 @@ static int seal_text(char text[SEAL_MAX], const struct image_layer *l,
 {
 	return snprintf(text, SEAL_MAX,
 			"index %u\nbytes %llu\ninodes %llu\ncopied %llu\n"
-			"unknown %llu\nacls %llu\ntrailing %d\nsha256 %s\n",
+			"unknown %llu\nacls %llu\nxattrs %llu\n"
+			"trailing %d\nsha256 %s\n",
 			INDEX_VERSION, (unsigned long long)l->index_bytes,
 			(unsigned long long)l->inodes,
 			(unsigned long long)l->copied_files,
 			(unsigned long long)n->unknown_members,
-			(unsigned long long)n->dropped_acls, n->trailing_bytes,
-			hex);
+			(unsigned long long)n->dropped_acls,
+			(unsigned long long)n->dropped_xattrs,
+			n->trailing_bytes, hex);
 }
 
 /* False: not what seal_text() makes. */
 static bool seal_parse(const char *text, struct image_layer *l,
 		       struct ek_layer_notes *n, char hex[65])
 {
-	unsigned long long v[5];
+	unsigned long long v[6];
 	char again[SEAL_MAX];
 	unsigned version;
 	int trailing;
 
 	if (sscanf(text,
 		   "index %u\nbytes %llu\ninodes %llu\ncopied %llu\n"
-		   "unknown %llu\nacls %llu\ntrailing %d\nsha256 %64s\n",
-		   &version, &v[0], &v[1], &v[2], &v[3], &v[4], &trailing,
-		   hex) != 8)
+		   "unknown %llu\nacls %llu\nxattrs %llu\n"
+		   "trailing %d\nsha256 %64s\n",
+		   &version, &v[0], &v[1], &v[2], &v[3], &v[4], &v[5],
+		   &trailing, hex) != 9)
 		return false;
 	l->index_bytes = v[0];
 	l->inodes = v[1];
 	l->copied_files = v[2];
 	n->unknown_members = v[3];
 	n->dropped_acls = v[4];
+	n->dropped_xattrs = v[5];
 	n->trailing_bytes = trailing != 0;
 	seal_text(again, l, n, hex);
 	return strcmp(text, again) == 0;

@@ -59,6 +59,7 @@ struct ek_layer_notes {
 	uint64_t members;
 	uint64_t unknown_members; /**< of a type that is not known */
 	uint64_t dropped_acls;	  /**< ACL entries with a name, no number */
+	uint64_t dropped_xattrs;  /**< attributes whose names Linux has not */
 	bool trailing_bytes;	/**< bytes behind the end that are no member */
 	uint64_t archive_bytes; /**< bytes up to the end of the archive */
 	char label[256];	/**< of a volume header, or "" */

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/try.h"
+#include "format/xattr.h"
 #include "os/fd.h"
 
 #include <errno.h>
@@ -181,7 +182,8 @@ static ek_status take_xattrs(struct ek_tar_build *b,
 {
 	const struct ek_tar_entry *e = b->e;
 	EK_AUTO_FREE const struct ek_tree_xattr **list = NULL;
-	size_t n = 0;
+	size_t n = 0, plen;
+	uint8_t index;
 
 	if (!e->n_xattrs || b->options->no_xattrs)
 		return EK_OK;
@@ -193,6 +195,11 @@ static ek_status take_xattrs(struct ek_tar_build *b,
 
 		if (b->options->strip_overlay && ek_overlay_xattr(x->name))
 			continue;
+		/* Those of other systems (com.apple.provenance). */
+		if (!ek_xattr_split(x->name, strlen(x->name), &index, &plen)) {
+			b->notes->dropped_xattrs++;
+			continue;
+		}
 		EK_TRY(ek_tree_xattr(b->tree, x->name, x->value, x->value_len,
 				     &list[n++], err));
 	}
@@ -233,6 +240,8 @@ static ek_status make_inode(struct ek_tar_build *b,
 	i->rdev_minor = e->rdev_minor;
 	EK_TRY(take_xattrs(b, i, err));
 	if (e->type == EK_TAR_SYMLINK) {
+		/* As Linux makes each, whatever the archive says. */
+		i->mode = S_IFLNK | 0777;
 		n = strlen(e->link);
 		if (n == 0 || n > EK_TREE_TARGET_MAX)
 			return ek_fail(err, EK_CORRUPT,

@@ -152,6 +152,21 @@ static ek_status raw_xattr(struct ek_pax *pax, const char *name,
 	return keep_xattr(pax, name, value, r->value_len, err);
 }
 
+/*
+ * RHT.security.selinux (GNU tar --selinux): the label as text. On a disk it
+ * has the NUL that one_record() put behind it.
+ */
+static ek_status selinux_label(struct ek_pax *pax, const struct record *r,
+			       struct ek_err *err)
+{
+	struct record label = *r;
+
+	if (!r->value_len)
+		return EK_OK;
+	label.value_len++;
+	return raw_xattr(pax, "security.selinux", &label, err);
+}
+
 static int hex(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -342,6 +357,8 @@ static ek_status take(struct ek_pax *pax, const struct record *r,
 		return *rest ? raw_xattr(pax, rest, r, err) : EK_OK;
 	if ((rest = after(r->key, "LIBARCHIVE.xattr.")))
 		return *rest ? coded_xattr(pax, rest, r, err) : EK_OK;
+	if (!strcmp(r->key, "RHT.security.selinux"))
+		return selinux_label(pax, r, err);
 	if (!strcmp(r->key, "SCHILY.acl.access"))
 		return text_acl(pax, false, r, err);
 	if (!strcmp(r->key, "SCHILY.acl.default"))

@@ -66,7 +66,7 @@ static ek_status header_data(struct ek_tar *tar, uint64_t size, uint8_t **data,
 	return ek_tar_pass(tar, pad, err);
 }
 
-/* 'x', 'g', 'L', 'K': facts about members to come. */
+/* 'x' (Solaris: 'X'), 'g', 'L', 'K': facts about members to come. */
 static ek_status take_extended(struct ek_tar *tar, struct ek_err *err)
 {
 	const struct ek_tar_header *h = &tar->header;
@@ -74,9 +74,9 @@ static ek_status take_extended(struct ek_tar *tar, struct ek_err *err)
 	char **text = h->typeflag == 'L' ? &tar->long_path : &tar->long_link;
 
 	EK_TRY(header_data(tar, h->size, &data, err));
-	if (h->typeflag == 'x' || h->typeflag == 'g')
-		return ek_pax_parse(h->typeflag == 'x' ? &tar->local
-						       : &tar->global,
+	if (h->typeflag == 'x' || h->typeflag == 'X' || h->typeflag == 'g')
+		return ek_pax_parse(h->typeflag == 'g' ? &tar->global
+						       : &tar->local,
 				    data, (size_t)h->size, err);
 	if (strlen((char *)data) > EK_TAR_PATH_MAX)
 		return ek_fail(err, EK_LIMIT, "path of more than %u bytes",
@@ -247,6 +247,26 @@ static ek_status add_xattrs(struct ek_tar *tar, const struct ek_pax *pax,
 	return EK_OK;
 }
 
+/*
+ * Of these no data follow, whatever their size says: some writers leave a
+ * link's or a device's there, and a directory's may be the room it may take.
+ */
+static bool header_alone(const struct ek_tar_entry *e)
+{
+	switch (e->type) {
+	case EK_TAR_HARDLINK:
+	case EK_TAR_SYMLINK:
+	case EK_TAR_CHAR_DEVICE:
+	case EK_TAR_BLOCK_DEVICE:
+	case EK_TAR_FIFO:
+		return true;
+	case EK_TAR_DIRECTORY:
+		return e->typeflag != 'D';
+	default:
+		return false;
+	}
+}
+
 /* Sizes and places of the data; reads the maps of sparse members. */
 static ek_status data_facts(struct ek_tar *tar, const uint8_t *block,
 			    struct ek_err *err)
@@ -255,6 +275,8 @@ static ek_status data_facts(struct ek_tar *tar, const uint8_t *block,
 	const struct ek_pax *sparse = NULL;
 	uint64_t stored = number_of(SPEAKS(tar, size), tar->header.size);
 
+	if (header_alone(e))
+		stored = 0;
 	if (tar->headers_only && e->type == EK_TAR_FILE) {
 		e->size = stored;
 		e->data_offset = tar->offset;
@@ -279,6 +301,11 @@ static ek_status data_facts(struct ek_tar *tar, const uint8_t *block,
 	return EK_OK;
 }
 
+static bool plain_file(char flag)
+{
+	return flag == 0 || flag == '0' || flag == '7';
+}
+
 static ek_status make_entry(struct ek_tar *tar, const uint8_t *block,
 			    struct ek_err *err)
 {
@@ -293,7 +320,8 @@ static ek_status make_entry(struct ek_tar *tar, const uint8_t *block,
 	e->path = text_of(path, tar->long_path, h->path);
 	e->link = text_of(SPEAKS(tar, link), tar->long_link, h->link);
 	/* Before ustar had a letter for them, directories ended in '/'. */
-	if (h->typeflag == 0 && *e->path && e->path[strlen(e->path) - 1] == '/')
+	if (plain_file(h->typeflag) && *e->path &&
+	    e->path[strlen(e->path) - 1] == '/')
 		e->type = EK_TAR_DIRECTORY;
 	e->dropped = tar->local.dropped + tar->global.dropped;
 	EK_TRY(times_and_owner(tar, err));
@@ -308,7 +336,8 @@ static ek_status make_entry(struct ek_tar *tar, const uint8_t *block,
 
 static bool is_extended(char flag)
 {
-	return flag == 'x' || flag == 'g' || flag == 'L' || flag == 'K';
+	return flag == 'x' || flag == 'X' || flag == 'g' || flag == 'L' ||
+	       flag == 'K';
 }
 
 static ek_status find_member(struct ek_tar *tar, bool *end, struct ek_err *err)

@@ -231,6 +231,68 @@ LONG = ("l" * 100, "m" * 101, "n" * 255, "/".join(["p" * 60] * 6),
         "q" * 99 + "/" + "r" * 150, "\u00fc\u00df\u20ac" * 30)
 
 
+def records(*pairs):
+    """A header of PAX records before a member."""
+    data = b""
+    for key, value in pairs:
+        body = b" %s=%s\n" % (key.encode(), value)
+        size = len(body) + 1
+        while len(b"%d" % size) + len(body) != size:
+            size += 1
+        data += b"%d" % size + body
+    return tars.member("PaxHeaders/x", data, kind=b"x")
+
+
+def test_sizes_of_what_has_no_data(judge, work):
+    """The block behind is the next header, whatever the size says."""
+    for kind, more in ((b"1", {"link": "a"}), (b"2", {"link": "a"}),
+                       (b"3", {"devmajor": 1, "devminor": 3}),
+                       (b"4", {"devmajor": 1, "devminor": 3}),
+                       (b"5", {"mode": 0o755}), (b"6", {})):
+        tar = tars.write(os.path.join(work, "a.tar"), tars.member("a", b"1"),
+                         tars.header("odd", kind, size=1000, **more),
+                         tars.member("b", b"2"))
+        got = judge(tar, root=False)
+        assert b"b" in got and b"odd" in got
+
+
+def test_directories_by_their_slash(judge, work):
+    for kind in (b"\0", b"0", b"7"):
+        tar = tars.write(os.path.join(work, "a.tar"),
+                         tars.header("alone/", kind),
+                         tars.header("d/", kind, mode=0o755),
+                         tars.member("d/a", b"1"))
+        got = judge(tar, root=False)
+        assert got[b"alone"]["type"] == "dir"
+
+
+def test_symlinks_have_all_bits(judge, work):
+    """Writers in Go leave 0 there."""
+    tar = tars.write(os.path.join(work, "a.tar"),
+                     tars.header("link", b"2", link="a", mode=0))
+    assert judge(tar, root=False)[b"link"]["mode"] == 0o777
+
+
+def test_attributes_of_other_systems(mkfs, tarfs, mounter, fsck, work):
+    """bsdtar on a Mac: told and left out, as GNU tar does."""
+    tar = tars.write(
+        os.path.join(work, "a.tar"),
+        records(("LIBARCHIVE.xattr.com.apple.provenance", b"AQIA"),
+                ("SCHILY.xattr.com.apple.provenance", b"\1\2\0"),
+                ("SCHILY.xattr.system.nfs4_acl", b"x"),
+                ("SCHILY.xattr.user.", b"x"),
+                ("SCHILY.xattr.user.kept", b"x"),
+                ("RHT.security.selinux", b"a_u:b_r:c_t:s0")),
+        tars.member("a", b"1"))
+    got = by_index(mkfs, mounter, fsck, work, tar)
+    assert got[b"a"]["xattrs"] == {b"user.kept": b"x",
+                                   b"security.selinux": b"a_u:b_r:c_t:s0\0"}
+    done = mkfs.ok("--tar=f", os.path.join(work, "i"), tar)
+    assert "3 attributes are left out" in done.errors
+    done = tarfs.ok("convert", tar, "-o", os.path.join(work, "out"))
+    assert "3 attributes left out" in done.errors
+
+
 @pytest.mark.parametrize("maker", [
     "gnu-gnu", "gnu-pax", "bsd-pax", "bsd-gnutar", "busybox", "python-pax",
     "python-gnu"])

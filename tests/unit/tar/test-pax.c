@@ -117,6 +117,21 @@ static void attributes_in_both_spellings(void **state)
 	ek_pax_clear(&p);
 }
 
+static void a_label_of_selinux(void **state)
+{
+	struct ek_pax p = {0};
+
+	(void)state;
+	assert_int_equal(parse(&p, "28 RHT.security.selinux=a:b\n"), EK_OK);
+	assert_int_equal(p.xattrs.n, 1);
+	assert_string_equal(p.xattrs.at[0].name, "security.selinux");
+	assert_int_equal(p.xattrs.at[0].value_len, 4);
+	assert_memory_equal(p.xattrs.at[0].value, "a:b", 4);
+	assert_int_equal(parse(&p, "25 RHT.security.selinux=\n"), EK_OK);
+	assert_int_equal(p.xattrs.n, 1);
+	ek_pax_clear(&p);
+}
+
 static void acl_text_becomes_the_binary_form(void **state)
 {
 	static const uint8_t want[] = {
@@ -178,6 +193,7 @@ const struct CMUnitTest pax_tests[] = {
 	cmocka_unit_test(broken_records_are_refused),
 	cmocka_unit_test(times_keep_nine_digits_and_borrow),
 	cmocka_unit_test(attributes_in_both_spellings),
+	cmocka_unit_test(a_label_of_selinux),
 	cmocka_unit_test(acl_text_becomes_the_binary_form),
 	cmocka_unit_test(sparse_lists_of_both_kinds),
 	UNIT_END,

@@ -184,6 +184,72 @@ static void absurd_headers_are_refused(void **state)
 	maketar_close(&r);
 }
 
+/* A size on what has no data: the next block is the next header. */
+static void sizes_of_what_has_no_data(void **state)
+{
+	static const char flags[] = "123456";
+
+	(void)state;
+	for (const char *flag = flags; *flag; flag++) {
+		start();
+		maketar_header(&t, "x", *flag, 1000);
+		maketar_pax(&t, 'x', "11 size=99\n", 11);
+		maketar_header(&t, "y", *flag, 0);
+		maketar_file(&t, "z", "data");
+		maketar_end(&t);
+		maketar_open(&r, &t);
+		for (const char *name = "xyz"; *name; name++) {
+			assert_int_equal(maketar_next(&r), EK_OK);
+			assert_int_equal(r.e->path[0], *name);
+			assert_int_equal(r.e->stored_size,
+					 *name == 'z' ? 4 : 0);
+		}
+		assert_int_equal(maketar_next(&r), EK_OK);
+		assert_null(r.e);
+		maketar_close(&r);
+	}
+	/* A list of names, by GNU tar --incremental. */
+	start();
+	maketar_header(&t, "d", 'D', 4);
+	maketar_data(&t, "Yz\0\0", 4);
+	maketar_file(&t, "d/z", "data");
+	maketar_end(&t);
+	maketar_open(&r, &t);
+	assert_int_equal(maketar_next(&r), EK_OK);
+	assert_int_equal(r.e->type, EK_TAR_DIRECTORY);
+	assert_int_equal(maketar_next(&r), EK_OK);
+	assert_string_equal(r.e->path, "d/z");
+	maketar_close(&r);
+}
+
+static void directories_by_their_slash(void **state)
+{
+	static const char flags[] = {0, '0', '7'};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(flags); i++) {
+		start();
+		maketar_header(&t, "d/", flags[i], 0);
+		maketar_open(&r, &t);
+		assert_int_equal(maketar_next(&r), EK_OK);
+		assert_int_equal(r.e->type, EK_TAR_DIRECTORY);
+		maketar_close(&r);
+	}
+}
+
+static void records_of_solaris(void **state)
+{
+	(void)state;
+	start();
+	maketar_pax(&t, 'X', "13 path=long\n", 13);
+	maketar_file(&t, "short", "data");
+	maketar_end(&t);
+	maketar_open(&r, &t);
+	assert_int_equal(maketar_next(&r), EK_OK);
+	assert_string_equal(r.e->path, "long");
+	maketar_close(&r);
+}
+
 static void old_sparse_members(void **state)
 {
 	uint8_t *b;
@@ -301,6 +367,9 @@ const struct CMUnitTest reader_tests[] = {
 	cmocka_unit_test(gnu_long_names_and_links),
 	cmocka_unit_test(header_without_member_is_a_cut),
 	cmocka_unit_test(absurd_headers_are_refused),
+	cmocka_unit_test(sizes_of_what_has_no_data),
+	cmocka_unit_test(directories_by_their_slash),
+	cmocka_unit_test(records_of_solaris),
 	cmocka_unit_test(old_sparse_members),
 	cmocka_unit_test(pax_sparse_10),
 	cmocka_unit_test(headers_only_have_no_data),
