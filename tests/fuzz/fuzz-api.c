@@ -44,6 +44,21 @@ static void request(const char *bytes, size_t n)
 	free(r);
 }
 
+/* What is answered is understood by who asked. */
+static void answer(unsigned status, size_t n, bool keep_alive)
+{
+	char to[EKD_HTTP_ANSWER];
+	unsigned got = 0;
+	size_t head = 0, body = 0, len;
+
+	len = ekd_http_answer(to, status, "application/json", n, keep_alive);
+	if (len >= sizeof(to) ||
+	    ekd_http_parse_answer(to, len, &got, &head, &body) !=
+		    EKD_HTTP_WHOLE ||
+	    got != status || head != len || (status != 204 && body != n))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	char *bytes = malloc(n + 1);
@@ -54,6 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		abort();
 	memcpy(bytes, data, n);
 	request(bytes, n);
+	answer(100 + (n ? data[0] * 2 : 0), n, n & 1);
 	if (ekd_http_parse_answer(bytes, n, &status, &head, &body) ==
 		    EKD_HTTP_WHOLE &&
 	    (head > n || status > 999))
