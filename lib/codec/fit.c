@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Streams begun for one fill: more buys nothing that could be measured. */
-#define TRIES 3
+#define TRIES 4
 /* Parts of a stream after the first large ones. */
 #define TOP_UPS 4
 /* A fill that leaves no more of the room than this part of it is done. */
@@ -15,11 +15,19 @@
 #define LOSS_PART 12u
 /* Too little to be worth a part of its own. */
 #define PART_MIN 32u
+/* A part is at most so many times what is before it: rates change abruptly. */
+#define GROWTH 4u
 
 /* One stream of a fill. */
 struct attempt {
 	size_t taken, total;	  /* up to the last part that fit */
 	size_t over_in, over_out; /* what did not fit; 0: all did */
+};
+
+/* What all attempts of a fill found: so much fits, so much does not. */
+struct bounds {
+	size_t in, out;
+	size_t over_in, over_out;
 };
 
 static size_t slack(size_t room)
@@ -43,13 +51,15 @@ static size_t next_part(const struct ek_flush_ops *ops, const struct attempt *a,
 /*
  * Begin with @first bytes, which may take several parts. @sure: these were
  * encoded before, so that their length is known better than a ratio tells.
+ * @then: the size of the part after these, 0 when that is not known.
  */
 static ek_status run(struct ek_encoder *enc, const struct ek_flush_ops *ops,
 		     const uint8_t *in, size_t n_in, uint8_t *out, size_t room,
-		     size_t first, bool sure, struct attempt *a,
+		     size_t first, bool sure, size_t then, struct attempt *a,
 		     struct ek_err *err)
 {
 	size_t part = first, total = 0;
+	bool grows = false;
 	int small = 0;
 
 	memset(a, 0, sizeof(*a));
@@ -63,14 +73,21 @@ static ek_status run(struct ek_encoder *enc, const struct ek_flush_ops *ops,
 			a->over_out = total;
 			return EK_OK;
 		}
-		if (part < ops->part)
+		if (part < ops->part && !grows)
 			small++;
 		a->taken += part;
 		a->total = total;
 		if (room - total <= slack(room))
 			return EK_OK;
-		part = sure && a->taken < first ? first - a->taken
-						: next_part(ops, a, room);
+		if (sure && a->taken < first)
+			part = first - a->taken;
+		else if (then && a->taken == first)
+			part = then;
+		else
+			part = next_part(ops, a, room);
+		grows = part > GROWTH * a->taken;
+		if (grows)
+			part = GROWTH * a->taken;
 		/* The rest of the input goes along when it is likely to fit. */
 		if (part < PART_MIN)
 			return EK_OK;
@@ -87,14 +104,51 @@ static size_t first_part(const struct ek_encoder *enc, size_t room)
 	if (!enc->hint_in)
 		return room;
 	n = ek_scale(room, enc->hint_in, enc->hint_out);
-	return ek_max(n - n / 8, 1);
+	n = ek_max(n - n / 8, 1);
+	/* One that was far from full ended where the rate changed. */
+	if (enc->hint_out < room / 2)
+		n = ek_min(n, ek_max(2 * enc->hint_in, room));
+	return n;
+}
+
+/*
+ * Where to end the first part after @a, which lost too much. @last: no other
+ * attempt follows, so that what is known to fit is a part of its own, and
+ * *@then is what to try behind it.
+ */
+static size_t again(const struct attempt *a, struct bounds *b, size_t room,
+		    bool last, size_t *then)
+{
+	size_t n;
+
+	if (a->taken > b->in) {
+		b->in = a->taken;
+		b->out = a->total;
+	}
+	b->over_in = a->over_in;
+	b->over_out = a->over_out;
+	if (!b->in || b->in >= b->over_in || b->out >= b->over_out) {
+		n = ek_scale(room, b->over_in, b->over_out);
+		return ek_max(n - n / 20, 1);
+	}
+	/* Between what fits and what does not the rate may be another one. */
+	n = ek_scale(room - b->out, b->over_in - b->in, b->over_out - b->out);
+	n -= n / 8;
+	/* A guess that was too much itself: the middle. */
+	if (!a->taken)
+		n = (b->over_in - b->in) / 2;
+	if (!last)
+		return b->in + n;
+	*then = n;
+	return b->in;
 }
 
 ek_status ek_fit_flush(struct ek_encoder *enc, const struct ek_flush_ops *ops,
 		       const uint8_t *in, size_t *n_in, uint8_t *out,
 		       size_t n_out, size_t *n_used, struct ek_err *err)
 {
-	size_t n = *n_in, room, first;
+	size_t n = *n_in, room, first, then = 0;
+	struct bounds b = {0};
 	struct attempt a;
 
 	*n_in = *n_used = 0;
@@ -105,7 +159,8 @@ ek_status ek_fit_flush(struct ek_encoder *enc, const struct ek_flush_ops *ops,
 	for (int i = 0; i < TRIES; i++) {
 		size_t lost;
 
-		EK_TRY(run(enc, ops, in, n, out, room, first, i > 0, &a, err));
+		EK_TRY(run(enc, ops, in, n, out, room, first, i > 0, then, &a,
+			   err));
 		lost = room - a.total;
 		if (!a.over_in || (a.taken && lost <= room / LOSS_PART))
 			break;
@@ -114,9 +169,7 @@ ek_status ek_fit_flush(struct ek_encoder *enc, const struct ek_flush_ops *ops,
 			break;
 		if (i == TRIES - 1)
 			break;
-		first = ek_scale(room, a.over_in, a.over_out);
-		first -= first / (a.taken ? 32 : 20);
-		first = ek_max(first, 1);
+		first = again(&a, &b, room, i == TRIES - 2, &then);
 	}
 	if (!a.taken)
 		return EK_OK;

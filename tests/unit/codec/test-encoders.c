@@ -200,6 +200,39 @@ static void noise_is_left_alone(void **state)
 	}
 }
 
+/* A run, then noise: what the run cost says nothing of the noise. */
+static void rates_change(void **state)
+{
+	static const size_t runs[] = {3000, 8192, 20000, 100000};
+	size_t n, used;
+	const struct ek_codec_info *list = ek_codec_list(&n);
+
+	(void)state;
+	for (size_t k = 0; k < n; k++) {
+		struct buffers b;
+
+		open_buffers(&b, list[k].algorithm);
+		for (size_t i = 0; i < EK_ARRAY_SIZE(runs); i++) {
+			struct ek_encoder *enc = encoder_for(&list[k], 3, 4096);
+
+			fill_data(b.in, runs[i], KIND_ZERO, i);
+			fill_data(b.in + runs[i], MOST - runs[i], KIND_RANDOM,
+				  i);
+			/* Twice: as the first, and after a failure. */
+			for (int j = 0; j < 2; j++) {
+				size_t taken =
+					one(&b, enc, b.in, MOST, 4096, &used);
+
+				assert_in_range(taken, runs[i] + 2500,
+						runs[i] + 4096);
+				ek_encoder_hint(enc, 1, 1);
+			}
+			ek_encoder_free(enc);
+		}
+		close_buffers(&b);
+	}
+}
+
 /* What was coded before must not show in what comes after. */
 static void history_does_not_matter(void **state)
 {
@@ -410,6 +443,7 @@ const struct CMUnitTest encoders_tests[] = {
 	cmocka_unit_test(every_small_room),
 	cmocka_unit_test(rooms_are_filled),
 	cmocka_unit_test(noise_is_left_alone),
+	cmocka_unit_test(rates_change),
 	cmocka_unit_test(history_does_not_matter),
 	cmocka_unit_test(whole_streams),
 	cmocka_unit_test(parameters),
