@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 struct word {
@@ -20,8 +21,9 @@ struct ekd_keep {
 	void *arg;
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t more;
+	pthread_cond_t more, less;
 	struct word *first, **last;
+	uint64_t said, told; /* words, ever */
 	bool stop;
 };
 
@@ -56,6 +58,8 @@ static void *loop(void *arg)
 		pthread_mutex_unlock(&k->lock);
 		tell(k, w);
 		pthread_mutex_lock(&k->lock);
+		k->told++;
+		pthread_cond_broadcast(&k->less);
 	}
 	pthread_mutex_unlock(&k->lock);
 	return NULL;
@@ -66,6 +70,7 @@ ek_status ekd_keep_new(void (*keep)(void *arg, uint64_t id, int fd),
 		       struct ekd_keep **made, struct ek_err *err)
 {
 	struct ekd_keep *k = malloc(sizeof(*k));
+	pthread_condattr_t attr;
 	int sys;
 
 	if (!k)
@@ -74,6 +79,10 @@ ek_status ekd_keep_new(void (*keep)(void *arg, uint64_t id, int fd),
 	k->last = &k->first;
 	pthread_mutex_init(&k->lock, NULL);
 	pthread_cond_init(&k->more, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&k->less, &attr);
+	pthread_condattr_destroy(&attr);
 	sys = pthread_create(&k->thread, NULL, loop, k);
 	if (sys) {
 		free(k);
@@ -93,37 +102,58 @@ void ekd_keep_free(struct ekd_keep *k)
 	pthread_mutex_unlock(&k->lock);
 	pthread_join(k->thread, NULL);
 	pthread_cond_destroy(&k->more);
+	pthread_cond_destroy(&k->less);
 	pthread_mutex_destroy(&k->lock);
 	free(k);
 }
 
-static void say(struct ekd_keep *k, uint64_t id, int fd)
+static uint64_t say(struct ekd_keep *k, uint64_t id, int fd)
 {
 	struct word *w = malloc(sizeof(*w));
+	uint64_t n;
 
 	if (!w) {
 		/* Not kept: a successor cannot have it, nothing worse. */
 		if (fd >= 0)
 			close(fd);
-		return;
+		return 0;
 	}
 	*w = (struct word){.id = id, .fd = fd};
 	pthread_mutex_lock(&k->lock);
 	*k->last = w;
 	k->last = &w->next;
+	n = ++k->said;
 	pthread_cond_signal(&k->more);
 	pthread_mutex_unlock(&k->lock);
+	return n;
 }
 
-void ekd_keep_add(struct ekd_keep *k, uint64_t id, int fd)
+uint64_t ekd_keep_add(struct ekd_keep *k, uint64_t id, int fd)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
-	if (copy >= 0)
-		say(k, id, copy);
+	return copy >= 0 ? say(k, id, copy) : 0;
 }
 
 void ekd_keep_drop(struct ekd_keep *k, uint64_t id)
 {
 	say(k, id, -1);
+}
+
+void ekd_keep_wait(struct ekd_keep *k, uint64_t added, unsigned ms)
+{
+	struct timespec until;
+	int waited = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ms / 1000;
+	until.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	pthread_mutex_lock(&k->lock);
+	while (k->told < added && waited == 0)
+		waited = pthread_cond_timedwait(&k->less, &k->lock, &until);
+	pthread_mutex_unlock(&k->lock);
 }

@@ -4,7 +4,8 @@
 
 /*
  * Tells somebody else, who may be slow, which connections there are: in order,
- * on a thread of its own, so that the API never waits for him.
+ * on a thread of its own, so that the API's loop never waits for him. Who
+ * handles a request may wait, for a while: see ekd_keep_wait().
  */
 
 #include <erofskit/status.h>
@@ -20,8 +21,13 @@ ek_status ekd_keep_new(void (*keep)(void *arg, uint64_t id, int fd),
 /* Tells what is left, then ends. NULL allowed. */
 void ekd_keep_free(struct ekd_keep *keep);
 
-/* A duplicate of @fd is handed on and closed here. */
-void ekd_keep_add(struct ekd_keep *keep, uint64_t id, int fd);
+/*
+ * A duplicate of @fd is handed on and closed here. What ekd_keep_wait() takes;
+ * 0: it is not kept.
+ */
+uint64_t ekd_keep_add(struct ekd_keep *keep, uint64_t id, int fd);
+/* Until that one was told, @ms at most. Any thread. */
+void ekd_keep_wait(struct ekd_keep *keep, uint64_t added, unsigned ms);
 void ekd_keep_drop(struct ekd_keep *keep, uint64_t id);
 
 #endif

@@ -18,11 +18,14 @@
 /* Who does not take an answer for so long is hung up on. */
 #define SEND_SECONDS 30
 #define EVENTS	     32
+/* For whoever keeps connections, before a request is handled. */
+#define KEEP_MS 1000
 
 struct conn {
 	struct ekd_api *api;
 	int fd;
 	uint64_t id;
+	uint64_t kept;	   /* of ekd_keep_add(), or 0 */
 	bool busy;	   /* its request is being handled */
 	bool continued;	   /* "100 Continue" was sent for the request at hand */
 	bool hung_up;	   /* noticed while it was busy */
@@ -117,6 +120,8 @@ static void *run_task(void *arg)
 	struct ekd_api *api = conn->api;
 	struct ekd_api_answer a = {.status = 200, .type = "application/json"};
 
+	/* Should this process die with it, a successor has the connection. */
+	ekd_keep_wait(api->keep, conn->kept, KEEP_MS);
 	api->o.handle(api->o.arg, &t->request, t->bytes + t->request.head, &a);
 	if (!send_answer(conn->fd, &a, t->request.keep_alive) ||
 	    !consume(conn->fd, t->bytes, t->request.head + t->request.body) ||
@@ -279,7 +284,7 @@ static ek_status add_conn(struct ekd_api *api, uint64_t id, int fd, bool keep,
 	conn->next = api->conns;
 	api->conns = conn;
 	if (keep)
-		ekd_keep_add(api->keep, id, fd);
+		conn->kept = ekd_keep_add(api->keep, id, fd);
 	return EK_OK;
 }
 

@@ -23,6 +23,9 @@ struct fixture {
 	pthread_cond_t change;
 	bool blocked; /* "/wait" waits while this is set */
 	unsigned waiting, kept, dropped;
+	unsigned kept_then; /* when a request was handled */
+	useconds_t slow_us; /* keeping one takes so long */
+	bool hangs;	    /* or as long as this is set */
 	int kept_fd;
 	uint64_t kept_id;
 };
@@ -34,6 +37,7 @@ static void handle(void *arg, const struct ekd_http_request *r,
 	int n;
 
 	pthread_mutex_lock(&f->lock);
+	f->kept_then = f->kept;
 	if (strcmp(r->path, "/wait") == 0) {
 		f->waiting++;
 		pthread_cond_broadcast(&f->change);
@@ -54,7 +58,14 @@ static void handle(void *arg, const struct ekd_http_request *r,
 static void keep(void *arg, uint64_t id, int fd)
 {
 	struct fixture *f = arg;
+	useconds_t slow_us;
 
+	pthread_mutex_lock(&f->lock);
+	while (f->hangs)
+		pthread_cond_wait(&f->change, &f->lock);
+	slow_us = f->slow_us;
+	pthread_mutex_unlock(&f->lock);
+	usleep(slow_us);
 	pthread_mutex_lock(&f->lock);
 	if (f->kept_fd < 0) {
 		f->kept_fd = dup(fd);
@@ -173,6 +184,40 @@ static bool at_end(int fd)
 	char c;
 
 	return recv(fd, &c, 1, 0) == 0;
+}
+
+/* What may end the process is begun when the connection is kept. */
+static void kept_before(void **state)
+{
+	struct fixture *f = *state;
+	char body[512];
+	int fd;
+
+	pthread_mutex_lock(&f->lock);
+	f->slow_us = 50000;
+	pthread_mutex_unlock(&f->lock);
+	for (unsigned i = 1; i < 4; i++) {
+		fd = dial(f);
+		put(fd, "POST /a HTTP/1.1\r\n\r\n");
+		assert_int_equal(get(fd, body), 200);
+		pthread_mutex_lock(&f->lock);
+		assert_int_equal(f->kept_then, i);
+		pthread_mutex_unlock(&f->lock);
+		close(fd);
+	}
+	/* Whoever keeps them is not waited for without end. */
+	pthread_mutex_lock(&f->lock);
+	f->hangs = true;
+	pthread_mutex_unlock(&f->lock);
+	fd = dial(f);
+	put(fd, "POST /a HTTP/1.1\r\n\r\n");
+	assert_int_equal(get(fd, body), 200);
+	pthread_mutex_lock(&f->lock);
+	assert_int_equal(f->kept_then, 3);
+	f->hangs = false;
+	pthread_cond_broadcast(&f->change);
+	pthread_mutex_unlock(&f->lock);
+	close(fd);
 }
 
 static void keep_alive(void **state)
@@ -398,6 +443,7 @@ static void rude(void **state)
 #define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 const struct CMUnitTest server_tests[] = {
-	WITH(keep_alive), WITH(large_body), WITH(refused), WITH(idle),
-	WITH(many),	  WITH(successor),  WITH(rude),	   UNIT_END,
+	WITH(kept_before), WITH(keep_alive), WITH(large_body),
+	WITH(refused),	   WITH(idle),	     WITH(many),
+	WITH(successor),   WITH(rude),	     UNIT_END,
 };
