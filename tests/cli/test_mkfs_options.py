@@ -416,3 +416,24 @@ def test_stdout_that_cannot_be_written(mkfs, img, src):
     with open("/dev/full", "wb") as full:
         result = mkfs.run(img, src, stdout=full)
     assert result.code == 1 and result.err
+
+
+# How others call mkfs.erofs: word by word, before the image and the source.
+CALLERS = [
+    ["--quiet", "-Enoinline_data"],  # containerd, of a directory
+    ["--aufs", "--quiet", "-Enoinline_data", "-T 1750791050", "-Uclear",
+     "-x-1"],  # dm-verity for containers
+    ["-U", "01234567-89ab-cdef-0123-456789abcdef", "-zzstd,level=6"],  # repart
+    ["-zlz4hc", "--force-uid=0", "--force-gid=0", "-Eztailpacking"],  # microvm
+    ["-z", "lz4hc,9", "-b", "4096", "--mount-point", "/vendor", "-T", "0",
+     "-C", "65536", "-E", "legacy-compress"],  # Android
+    ["-T1000", "-z", "lz4hc,1", "-x", "1", "-E", "legacy-compress"],  # fuzzers
+    ["-d0", "--quiet", "--all-root", "-zlz4hc,6", "-C1048576"],  # live media
+    ["--all-root", "-d2", "-E", "noinline_data", "-b", "4096"],  # unikernels
+]
+
+
+@pytest.mark.parametrize("words", CALLERS, ids=" ".join)
+def test_as_others_call_it(mkfs, fsck, img, src, words):
+    mkfs.ok(*words, img, src)
+    fsck.ok("--extract", img)
