@@ -354,6 +354,10 @@ static ek_status find_member(struct ek_tar *tar, bool *end, struct ek_err *err)
 			return EK_OK;
 		if (!pending)
 			first = tar->offset - EK_TAR_BLOCK;
+		if (tar->offset == EK_TAR_BLOCK && !ek_tar_checksum_ok(block))
+			return ek_fail(err, EK_CORRUPT,
+				       "not a tar archive, nor one packed by "
+				       "gzip, xz or zstd");
 		EK_TRY(ek_tar_header_decode(block, &tar->header, err));
 		if (!is_extended(tar->header.typeflag))
 			break;

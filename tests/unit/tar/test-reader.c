@@ -237,6 +237,29 @@ static void directories_by_their_slash(void **state)
 	}
 }
 
+/* What is wrong at the first byte was never an archive. */
+static void others_are_told_from_damage(void **state)
+{
+	uint8_t *b;
+
+	(void)state;
+	start();
+	memcpy(maketar_header(&t, "f", '0', 0), "BZh91AY&SY", 10);
+	maketar_open(&r, &t);
+	assert_int_equal(maketar_next(&r), EK_CORRUPT);
+	assert_non_null(strstr(r.err.text, "not a tar archive"));
+	maketar_close(&r);
+	start();
+	maketar_file(&t, "f", "data");
+	b = maketar_header(&t, "g", '0', 0);
+	b[0]++;
+	maketar_open(&r, &t);
+	assert_int_equal(maketar_next(&r), EK_OK);
+	assert_int_equal(maketar_next(&r), EK_CORRUPT);
+	assert_non_null(strstr(r.err.text, "wrong header checksum"));
+	maketar_close(&r);
+}
+
 static void records_of_solaris(void **state)
 {
 	(void)state;
@@ -370,6 +393,7 @@ const struct CMUnitTest reader_tests[] = {
 	cmocka_unit_test(sizes_of_what_has_no_data),
 	cmocka_unit_test(directories_by_their_slash),
 	cmocka_unit_test(records_of_solaris),
+	cmocka_unit_test(others_are_told_from_damage),
 	cmocka_unit_test(old_sparse_members),
 	cmocka_unit_test(pax_sparse_10),
 	cmocka_unit_test(headers_only_have_no_data),
