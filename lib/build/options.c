@@ -19,7 +19,10 @@
 static ek_status check_pcluster(const struct ek_build_options *o, uint32_t size,
 				bool lz4, struct ek_err *err)
 {
-	uint32_t most = lz4 ? LZ4_BLOCKS_MAX : EK_PIECE_BLOCKS_MAX;
+	/* A record has the bytes of its extent: blocks do not limit it. */
+	uint32_t most = lz4	  ? LZ4_BLOCKS_MAX
+			: o->wide ? PCLUSTER_BYTES_MAX / o->block_size
+				  : EK_PIECE_BLOCKS_MAX;
 
 	if (size % o->block_size)
 		return ek_fail(err, EK_INVALID,

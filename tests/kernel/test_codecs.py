@@ -462,6 +462,30 @@ def test_largest_clusters(mkfs, mounter, work, block, lz4, rest):
         assert str(most + block) in result.errors
 
 
+@pytest.mark.parametrize("codec", ["zstd,1", "deflate,1", "libdeflate,1",
+                                   "lzma,0"])
+def test_extents_of_more_than_2047_blocks(mkfs, dump, fsck, mounter, work,
+                                          codec):
+    """Encoded extents count bytes: small blocks do not limit them."""
+    source = os.path.join(work, "src")
+    os.mkdir(source)
+    data = os.urandom(3 << 19).hex().encode() + bytes(5 << 19)
+    with open(os.path.join(source, "f"), "wb") as out:
+        out.write(data)
+    image = os.path.join(work, "out.img")
+    options = ["--quiet", "-z" + codec, "-b512", "-E48bit"]
+    mkfs.ok(*options, "-C1048576", image, source)
+    told = dump.ok("-e", "--path=/f", image).text
+    assert max(int(n) for n in re.findall(
+        r"^ *\d+:.*? \| *(\d+) :", told, re.M)) == 1 << 20
+    fsck.ok("--extract", image)
+    with mounter.mounted(image) as where:
+        with open(os.path.join(where, "f"), "rb") as file:
+            assert file.read() == data
+    result = mkfs.fails(*options, "-C1049088", image, source)
+    assert "1049088" in result.errors
+
+
 @pytest.mark.parametrize("options, most", [
     (["-zzstd", "-C1048576", "-E48bit"], 65536),
     (["-zdeflate", "-C262144", "-E48bit", "-b512"], 512),
