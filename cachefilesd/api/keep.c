@@ -140,18 +140,13 @@ void ekd_keep_drop(struct ekd_keep *k, uint64_t id)
 	say(k, id, -1);
 }
 
-void ekd_keep_wait(struct ekd_keep *k, uint64_t added, unsigned ms)
+void ekd_keep_wait(struct ekd_keep *k, uint64_t added, unsigned seconds)
 {
 	struct timespec until;
 	int waited = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
+	until.tv_sec += (time_t)seconds;
 	pthread_mutex_lock(&k->lock);
 	while (k->told < added && waited == 0)
 		waited = pthread_cond_timedwait(&k->less, &k->lock, &until);

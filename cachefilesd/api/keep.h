@@ -26,8 +26,8 @@ void ekd_keep_free(struct ekd_keep *keep);
  * 0: it is not kept.
  */
 uint64_t ekd_keep_add(struct ekd_keep *keep, uint64_t id, int fd);
-/* Until that one was told, @ms at most. Any thread. */
-void ekd_keep_wait(struct ekd_keep *keep, uint64_t added, unsigned ms);
+/* Until that one was told, @seconds at most. Any thread. */
+void ekd_keep_wait(struct ekd_keep *keep, uint64_t added, unsigned seconds);
 void ekd_keep_drop(struct ekd_keep *keep, uint64_t id);
 
 #endif

@@ -17,9 +17,9 @@
 #define REQUEST_MAX (EKD_HTTP_HEAD_MAX + EKD_HTTP_BODY_MAX)
 /* Who does not take an answer for so long is hung up on. */
 #define SEND_SECONDS 30
-#define EVENTS	     32
 /* For whoever keeps connections, before a request is handled. */
-#define KEEP_MS 1000
+#define KEEP_SECONDS 1
+#define EVENTS	     32
 
 struct conn {
 	struct ekd_api *api;
@@ -121,7 +121,7 @@ static void *run_task(void *arg)
 	struct ekd_api_answer a = {.status = 200, .type = "application/json"};
 
 	/* Should this process die with it, a successor has the connection. */
-	ekd_keep_wait(api->keep, conn->kept, KEEP_MS);
+	ekd_keep_wait(api->keep, conn->kept, KEEP_SECONDS);
 	api->o.handle(api->o.arg, &t->request, t->bytes + t->request.head, &a);
 	if (!send_answer(conn->fd, &a, t->request.keep_alive) ||
 	    !consume(conn->fd, t->bytes, t->request.head + t->request.body) ||

@@ -64,6 +64,12 @@ static uint32_t largest(const struct ek_build_options *o)
 	return most;
 }
 
+/* Files are cut before they are encoded; LZ4 fills in one pass anyhow. */
+static bool in_units(const struct ek_build *b, uint32_t codec)
+{
+	return b->opt.wide && b->codecs[codec].info->algorithm != EK_CODEC_LZ4;
+}
+
 /*
  * Bytes of a piece that is encoded in one pass: a power of two of blocks, and
  * as an extent no longer than extents may be.
@@ -133,7 +139,7 @@ ek_status ek_codecs_load(struct ek_build *b, struct ek_err *err)
 	b->max_blocks = most / b->bs;
 	for (uint32_t i = 0; i < n; i++) {
 		EK_TRY(ek_codec_choose(&list[i], most, &b->codecs[i], err));
-		if (o->wide)
+		if (in_units(b, i))
 			b->codecs[i].params.max_in = unit_of(b, most);
 		memory += ek_codec_memory(b->codecs[i].info,
 					  &b->codecs[i].params);
@@ -215,9 +221,7 @@ size_t ek_codecs_unit(const struct ek_build *b,
 {
 	const struct ek_plan *plan = inode->plan;
 
-	/* LZ4 fills a pcluster in one pass anyhow. */
-	if (!b->opt.wide || !plan->max_blocks ||
-	    b->codecs[plan->codec].info->algorithm == EK_CODEC_LZ4)
+	if (!plan->max_blocks || !in_units(b, plan->codec))
 		return 0;
 	return unit_of(b, (uint32_t)plan->max_blocks * b->bs);
 }

@@ -24,6 +24,13 @@ struct attempt {
 	size_t over_in, over_out; /* what did not fit; 0: all did */
 };
 
+/* How an attempt begins. */
+struct guess {
+	size_t first; /* bytes, which may take several parts */
+	size_t then;  /* the size of the part after these; 0: not known */
+	bool sure;    /* they were encoded before: no ratio is needed */
+};
+
 /* What all attempts of a fill found: so much fits, so much does not. */
 struct bounds {
 	size_t in, out;
@@ -48,17 +55,12 @@ static size_t next_part(const struct ek_flush_ops *ops, const struct attempt *a,
 	return n - n / 8;
 }
 
-/*
- * Begin with @first bytes, which may take several parts. @sure: these were
- * encoded before, so that their length is known better than a ratio tells.
- * @then: the size of the part after these, 0 when that is not known.
- */
 static ek_status run(struct ek_encoder *enc, const struct ek_flush_ops *ops,
 		     const uint8_t *in, size_t n_in, uint8_t *out, size_t room,
-		     size_t first, bool sure, size_t then, struct attempt *a,
+		     const struct guess *g, struct attempt *a,
 		     struct ek_err *err)
 {
-	size_t part = first, total = 0;
+	size_t part = g->first, total = 0;
 	bool grows = false;
 	int small = 0;
 
@@ -79,10 +81,10 @@ static ek_status run(struct ek_encoder *enc, const struct ek_flush_ops *ops,
 		a->total = total;
 		if (room - total <= slack(room))
 			return EK_OK;
-		if (sure && a->taken < first)
-			part = first - a->taken;
-		else if (then && a->taken == first)
-			part = then;
+		if (g->sure && a->taken < g->first)
+			part = g->first - a->taken;
+		else if (g->then && a->taken == g->first)
+			part = g->then;
 		else
 			part = next_part(ops, a, room);
 		grows = part > GROWTH * a->taken;
@@ -112,13 +114,13 @@ static size_t first_part(const struct ek_encoder *enc, size_t room)
 }
 
 /*
- * Where to end the first part after @a, which lost too much. @last: no other
- * attempt follows, so that what is known to fit is a part of its own, and
- * *@then is what to try behind it.
+ * The guess after @a, which lost too much. @last: no other attempt follows, so
+ * that what is known to fit is a part of its own.
  */
-static size_t again(const struct attempt *a, struct bounds *b, size_t room,
-		    bool last, size_t *then)
+static struct guess again(const struct attempt *a, struct bounds *b,
+			  size_t room, bool last)
 {
+	struct guess g = {.sure = true};
 	size_t n;
 
 	if (a->taken > b->in) {
@@ -129,7 +131,8 @@ static size_t again(const struct attempt *a, struct bounds *b, size_t room,
 	b->over_out = a->over_out;
 	if (!b->in || b->in >= b->over_in || b->out >= b->over_out) {
 		n = ek_scale(room, b->over_in, b->over_out);
-		return ek_max(n - n / 20, 1);
+		g.first = ek_max(n - n / 20, 1);
+		return g;
 	}
 	/* Between what fits and what does not the rate may be another one. */
 	n = ek_scale(room - b->out, b->over_in - b->in, b->over_out - b->out);
@@ -137,30 +140,29 @@ static size_t again(const struct attempt *a, struct bounds *b, size_t room,
 	/* A guess that was too much itself: the middle. */
 	if (!a->taken)
 		n = (b->over_in - b->in) / 2;
-	if (!last)
-		return b->in + n;
-	*then = n;
-	return b->in;
+	g.first = last ? b->in : b->in + n;
+	g.then = last ? n : 0;
+	return g;
 }
 
 ek_status ek_fit_flush(struct ek_encoder *enc, const struct ek_flush_ops *ops,
 		       const uint8_t *in, size_t *n_in, uint8_t *out,
 		       size_t n_out, size_t *n_used, struct ek_err *err)
 {
-	size_t n = *n_in, room, first, then = 0;
+	size_t n = *n_in, room;
 	struct bounds b = {0};
+	struct guess g = {0};
 	struct attempt a;
 
 	*n_in = *n_used = 0;
 	if (n_out <= ops->end + ops->head)
 		return EK_OK;
 	room = n_out - ops->end;
-	first = first_part(enc, room);
+	g.first = first_part(enc, room);
 	for (int i = 0; i < TRIES; i++) {
 		size_t lost;
 
-		EK_TRY(run(enc, ops, in, n, out, room, first, i > 0, then, &a,
-			   err));
+		EK_TRY(run(enc, ops, in, n, out, room, &g, &a, err));
 		lost = room - a.total;
 		if (!a.over_in || (a.taken && lost <= room / LOSS_PART))
 			break;
@@ -169,7 +171,7 @@ ek_status ek_fit_flush(struct ek_encoder *enc, const struct ek_flush_ops *ops,
 			break;
 		if (i == TRIES - 1)
 			break;
-		first = again(&a, &b, room, i == TRIES - 2, &then);
+		g = again(&a, &b, room, i == TRIES - 2);
 	}
 	if (!a.taken)
 		return EK_OK;

@@ -3,7 +3,8 @@
 
 #include <erofskit/stream.h>
 
-#include <stdio.h>
+#include "tests/fuzz/seal.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,21 +18,6 @@
 #define INPUT_MAX ((size_t)1 << 20)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void put_checksums_right(uint8_t *bytes, size_t n)
-{
-	for (size_t at = 0; at + BLOCK <= n; at += BLOCK) {
-		uint8_t *b = bytes + at;
-		unsigned sum = 0;
-
-		if (memcmp(b + 257, "ustar", 5) != 0)
-			continue;
-		memset(b + 148, ' ', 8);
-		for (size_t i = 0; i < BLOCK; i++)
-			sum += b[i];
-		snprintf((char *)b + 148, 8, "%06o", sum);
-	}
-}
 
 static void look_at(struct archive *a, const struct tarfs_options *o)
 {
@@ -75,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (!copy || fd < 0)
 		abort();
 	memcpy(copy, data, n);
-	put_checksums_right(copy, n);
+	fuzz_seal_headers(copy, n);
 	if (ek_stream_detect(copy, n) == EK_STREAM_PLAIN) {
 		if (write(fd, copy, n) != (ssize_t)n)
 			abort();

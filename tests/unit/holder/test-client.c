@@ -123,7 +123,7 @@ static void say(struct box *box, uint32_t op, bool reply, uint32_t seq,
 	box->m.status = status;
 	box->m.value = value;
 	if (status != EK_OK)
-		strcpy(box->m.text, "because");
+		snprintf(box->m.text, sizeof(box->m.text), "because");
 	assert_int_equal(ekd_message_send(box->end, &box->m, &fd, fd >= 0, true,
 					  box->scratch, NULL),
 			 EK_OK);
