@@ -19,6 +19,8 @@
 #define MAX_LINKS 40
 /* Collisions of 30 random bits: more than a few mean a broken system. */
 #define MAX_NAMES 100
+/* Others that put a file there between two looks at it, one after the other. */
+#define MAX_CHANGES 16
 
 struct ek_outfile {
 	char *path; /* as the user gave it, for errors */
@@ -168,7 +170,7 @@ static ek_status look_at_target(struct ek_outfile *out,
 	return EK_OK;
 }
 
-static ek_status open_target(struct ek_outfile *out, struct ek_err *err)
+static ek_status open_once(struct ek_outfile *out, struct ek_err *err)
 {
 	char path[PATH_MAX];
 	size_t n = strlen(out->path);
@@ -190,6 +192,20 @@ static ek_status open_target(struct ek_outfile *out, struct ek_err *err)
 	EK_TRY(open_dir(out, path, err));
 	EK_TRY(look_at_target(out, &st, exists, err));
 	return open_temp(out, err);
+}
+
+/* Who writes the same file at the same time may be done just now. */
+static ek_status open_target(struct ek_outfile *out, struct ek_err *err)
+{
+	ek_status status = open_once(out, err);
+
+	for (int i = 0; status == EK_CHANGED && i < MAX_CHANGES; i++) {
+		ek_cleanup_close(&out->fd);
+		ek_cleanup_close(&out->dir);
+		out->had_old = false;
+		status = open_once(out, err);
+	}
+	return status;
 }
 
 ek_status ek_outfile_open(const char *path,

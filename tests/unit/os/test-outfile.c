@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -234,6 +236,45 @@ static void a_name_without_directory(void **state)
 	tmp_remove(&tmp);
 }
 
+struct other {
+	const struct tmp *tmp;
+	atomic_bool stop;
+};
+
+/* Puts another file there, again and again. */
+static void *write_too(void *arg)
+{
+	struct other *other = arg;
+	int dir = other->tmp->fd;
+
+	while (!atomic_load(&other->stop)) {
+		close(openat(dir, "next", O_WRONLY | O_CREAT, 0644));
+		renameat(dir, "next", dir, "out");
+	}
+	return NULL;
+}
+
+/* Several may write one file at a time: the last one's stays. */
+static void others_may_write_it_too(void **state)
+{
+	struct other other = {0};
+	pthread_t thread;
+	struct tmp tmp;
+
+	(void)state;
+	tmp_make(&tmp);
+	other.tmp = &tmp;
+	assert_int_equal(pthread_create(&thread, NULL, write_too, &other), 0);
+	for (int i = 0; i < 20000; i++)
+		ek_outfile_abort(begin(&tmp, "out", "ours"));
+	atomic_store(&other.stop, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(ek_outfile_commit(begin(&tmp, "out", "ours"), NULL),
+			 EK_OK);
+	tmp_expect(&tmp, "out", "ours");
+	tmp_remove(&tmp);
+}
+
 extern const struct CMUnitTest outfile_tests[];
 const struct CMUnitTest outfile_tests[] = {
 	cmocka_unit_test(a_new_file_appears_at_commit),
@@ -245,5 +286,6 @@ const struct CMUnitTest outfile_tests[] = {
 	cmocka_unit_test(removal_from_a_handler),
 	cmocka_unit_test(the_longest_name),
 	cmocka_unit_test(a_name_without_directory),
+	cmocka_unit_test(others_may_write_it_too),
 	UNIT_END,
 };
