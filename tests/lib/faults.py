@@ -211,7 +211,6 @@ class Redirect(Fault):
     def __init__(self, to=None, hops=1, code=307, live=None, **match):
         super().__init__(**match)
         self.to, self.hops, self.code, self.live = to, hops, code, live
-        self.left = {}
         self._count = 0
 
     def apply(self, request, response):

@@ -493,10 +493,11 @@ class Registry:
             if entry is None or (request.authorization and entry[4]):
                 return Response(400, b"signed and authorized\n")
             request.digest = entry[3]
-            if entry[0] > 0:
-                entry[0] -= 1
+            # By the URL: a client may send one request twice.
+            left = int(request.query.get("left", entry[0]))
+            if left > 0:
                 return Response(entry[2], b"", {
-                    "Location": "hop?sig=hush&left=%d" % entry[0]})
+                    "Location": "hop?sig=hush&left=%d" % (left - 1)})
             if entry[1] is not None:
                 if entry[1] <= 0:
                     return Response(403, b"expired\n")
